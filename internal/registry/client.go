@@ -1,0 +1,192 @@
+package registry
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"net/http"
+	"net/netip"
+	"sync"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
+	"k8s.io/utils/lru"
+)
+
+const (
+	// maxSessions bounds the repositories whose authentication is remembered;
+	// one beyond it costs a ping and a token more a poll.
+	maxSessions = 32768
+	// maxRedirects bounds how often a registry can send a request elsewhere.
+	maxRedirects = 5
+	// referrersMemory is how long a registry is believed to have no referrers
+	// API before it is asked again.
+	referrersMemory = time.Hour
+)
+
+// Pool holds the connections and sessions of the process. Connections are
+// shared by all; a session, which is a ping and a token, by all who speak to
+// the same repository in the same way with the same credentials.
+type Pool struct {
+	userAgent string
+	base      http.RoundTripper
+	now       func() time.Time
+	sessions  *lru.Cache // sessionKey -> *http.Client
+
+	mu           sync.Mutex
+	noReferrers  map[string]time.Time // host -> until when it is believed
+	closeIdleFun func()
+}
+
+type sessionKey struct {
+	repository  string
+	insecure    bool
+	credentials string
+}
+
+// NewPool makes a Pool that introduces itself as userAgent.
+func NewPool(userAgent string, now func() time.Time) *Pool {
+	t := &http.Transport{
+		Proxy:                  http.ProxyFromEnvironment,
+		DialContext:            (&net.Dialer{Timeout: 10 * time.Second, KeepAlive: 30 * time.Second}).DialContext,
+		ForceAttemptHTTP2:      true,
+		MaxIdleConns:           512,
+		MaxIdleConnsPerHost:    32,
+		IdleConnTimeout:        90 * time.Second,
+		TLSHandshakeTimeout:    10 * time.Second,
+		ResponseHeaderTimeout:  time.Minute,
+		MaxResponseHeaderBytes: 256 << 10,
+		// What is read is what is hashed.
+		DisableCompression: true,
+	}
+	return &Pool{
+		userAgent:    userAgent,
+		base:         t,
+		now:          now,
+		sessions:     lru.New(maxSessions),
+		noReferrers:  map[string]time.Time{},
+		closeIdleFun: t.CloseIdleConnections,
+	}
+}
+
+// Close closes idle connections.
+func (p *Pool) Close() { p.closeIdleFun() }
+
+// Client speaks to one repository.
+type Client struct {
+	pool        *Pool
+	repo        Repository
+	credentials Credentials
+}
+
+// Client returns a client for repo. It costs nothing and asks nobody.
+func (p *Pool) Client(repo Repository, credentials Credentials) *Client {
+	return &Client{pool: p, repo: repo, credentials: credentials}
+}
+
+func (c *Client) key() sessionKey {
+	return sessionKey{c.repo.String(), c.repo.insecure, c.credentials.id}
+}
+
+// session returns the authenticated client of the repository. Two who need a
+// new one at the same time both make one: neither waits on the other's deadline.
+func (c *Client) session(ctx context.Context) (*http.Client, error) {
+	if s, ok := c.pool.sessions.Get(c.key()); ok {
+		return s.(*http.Client), nil
+	}
+	guarded := transport.NewUserAgent(&guard{inner: c.pool.base, host: c.repo.Host(), insecure: c.repo.insecure}, c.pool.userAgent)
+	authenticated, err := transport.NewWithContext(ctx, c.repo.repo.Registry, c.credentials.authenticator(), guarded, []string{c.repo.repo.Scope(transport.PullScope)})
+	if err != nil {
+		return nil, err
+	}
+	s := &http.Client{Transport: authenticated, CheckRedirect: checkRedirect}
+	c.pool.sessions.Add(c.key(), s)
+	return s, nil
+}
+
+// do sends one request. What names it in errors. The caller closes the body.
+func (c *Client) do(ctx context.Context, what, method, url, accept string) (*http.Response, error) {
+	s, err := c.session(ctx)
+	if err != nil {
+		return nil, requestError(what, err)
+	}
+	request, err := http.NewRequestWithContext(ctx, method, url, nil)
+	if err != nil {
+		return nil, requestError(what, err)
+	}
+	if accept != "" {
+		request.Header.Set("Accept", accept)
+	}
+	response, err := s.Do(request)
+	if err != nil {
+		return nil, requestError(what, err)
+	}
+	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
+		// What was negotiated does not hold any more: the next attempt begins anew.
+		c.pool.sessions.Remove(c.key())
+	}
+	return response, nil
+}
+
+// guard keeps requests to the protocol that the spec allows, below everything
+// that go-containerregistry decides: for host names that look local it would
+// fall back to plain HTTP by itself, with the credentials.
+type guard struct {
+	inner    http.RoundTripper
+	host     string
+	insecure bool
+}
+
+type plainHTTPError struct{ message string }
+
+func (e *plainHTTPError) Error() string { return e.message }
+
+func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
+	switch {
+	case r.URL.Scheme == "http" && !g.insecure:
+		return nil, &plainHTTPError{"refused to speak plain HTTP: write insecure: true to allow it for this registry"}
+	case r.URL.Scheme == "https" && g.insecure && r.URL.Host == g.host:
+		return nil, &plainHTTPError{"insecure: true means plain HTTP, which the registry does not speak"}
+	}
+	return g.inner.RoundTrip(r)
+}
+
+type redirectError struct{ message string }
+
+func (e *redirectError) Error() string { return e.message }
+
+// checkRedirect lets blobs come from another host, and keeps a registry from
+// sending the controller to addresses that only the cluster reaches, such as a
+// cloud's metadata service.
+func checkRedirect(r *http.Request, via []*http.Request) error {
+	if len(via) > maxRedirects {
+		return &redirectError{fmt.Sprintf("redirected more than %d times", maxRedirects)}
+	}
+	origin, target := via[0].URL.Hostname(), r.URL.Hostname()
+	if origin != target && isInternal(target) && !isInternal(origin) {
+		return &redirectError{"redirected to an internal address"}
+	}
+	return nil
+}
+
+func isInternal(host string) bool {
+	ip, err := netip.ParseAddr(host)
+	if err != nil {
+		return false
+	}
+	ip = ip.Unmap()
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
+}
+
+func (p *Pool) hasNoReferrers(host string) bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	until, ok := p.noReferrers[host]
+	return ok && p.now().Before(until)
+}
+
+func (p *Pool) noteNoReferrers(host string) {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.noReferrers[host] = p.now().Add(referrersMemory)
+}
