@@ -152,6 +152,8 @@ func (s *collector) bundleManifests(ctx context.Context) ([]descriptor, error) {
 		seen[d.Digest] = true
 		candidates = append(candidates, d)
 	}
+	// Registries list referrers in any order; verdicts must not depend on it.
+	slices.SortFunc(candidates, func(a, b descriptor) int { return strings.Compare(a.Digest, b.Digest) })
 	return candidates, nil
 }
 
