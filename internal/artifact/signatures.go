@@ -1,0 +1,116 @@
+package artifact
+
+import (
+	"encoding/base64"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"io"
+
+	"github.com/assay-dev/assay/internal/verify"
+)
+
+// maxKeptBytes bounds the file of kept signatures. What the registry package
+// delivers at most, 32 MiB and a manifest's annotations, fits in base64.
+const maxKeptBytes = 64 << 20
+
+// kept is the file of the signatures beside an archive.
+type kept struct {
+	Signatures []keptSignature `json:"signatures"`
+}
+
+// keptSignature is a verify.Signature with the annotations as bytes: as raw
+// JSON the encoder would rewrite them, and refuse the file for the sake of one
+// signature whose annotations are malformed.
+type keptSignature struct {
+	Format      verify.Format `json:"format"`
+	Payload     []byte        `json:"payload"`
+	Annotations []byte        `json:"annotations,omitempty"`
+}
+
+func encodeSignatures(signatures []verify.Signature) ([]byte, error) {
+	if len(signatures) == 0 {
+		return nil, invalid("expected at least one signature to keep, found none")
+	}
+	if len(signatures) > verify.MaxSignatures {
+		return nil, tooLarge("expected at most %d signatures to keep, found %d", verify.MaxSignatures, len(signatures))
+	}
+	if keptBytes(signatures) > maxKeptBytes {
+		return nil, tooLarge("expected signatures to keep of at most %d bytes, found more than %d", maxKeptBytes, maxKeptBytes)
+	}
+	file := kept{Signatures: make([]keptSignature, 0, len(signatures))}
+	for _, s := range signatures {
+		file.Signatures = append(file.Signatures, keptSignature{s.Format, s.Payload, s.Annotations})
+	}
+	raw, err := json.Marshal(file)
+	if err != nil {
+		return nil, storageFailed("encoding the signatures", err)
+	}
+	return raw, nil
+}
+
+// keptBytes is no less than what encoding the signatures takes, without
+// encoding them to find out.
+func keptBytes(signatures []verify.Signature) int {
+	const frame, escaped = 128, 6 // `"format":"",…` and \u0000
+	total := frame
+	for _, s := range signatures {
+		total += frame + escaped*len(s.Format) +
+			base64.StdEncoding.EncodedLen(len(s.Payload)) + base64.StdEncoding.EncodedLen(len(s.Annotations))
+	}
+	return total
+}
+
+// Signatures reads the signatures that were kept when the archive of that
+// digest ("sha256:<hex>", as in [Published]) was last published. They are
+// untrusted bytes, on which nothing but a new verdict may be built, and over
+// the manifest's digest, not over the archive's. The error is an *Error of
+// [ReasonStorageFailed], which is fs.ErrNotExist if there are none.
+func (s *Store) Signatures(owner Owner, digest string) ([]verify.Signature, error) {
+	hex, ok := hexOf(digest)
+	if !ok {
+		return nil, storageFailed("reading the signatures", fmt.Errorf("expected a sha256 digest, found %s", quote(digest)))
+	}
+	if err := owner.validate(); err != nil {
+		return nil, err
+	}
+	_, unlock := s.lock(owner)
+	defer unlock()
+	signatures, err := s.readSignatures(owner, hex)
+	if err != nil {
+		return nil, storageFailed("reading the signatures", err)
+	}
+	return signatures, nil
+}
+
+func (s *Store) readSignatures(owner Owner, hex string) ([]verify.Signature, error) {
+	info, err := s.statRegular(owner.signatures(hex))
+	if err != nil {
+		return nil, err
+	}
+	if info.Size() > maxKeptBytes {
+		return nil, fmt.Errorf("expected at most %d bytes, found %d", maxKeptBytes, info.Size())
+	}
+	f, err := s.root.Open(owner.signatures(hex))
+	if err != nil {
+		return nil, err
+	}
+	raw := make([]byte, info.Size())
+	_, err = io.ReadFull(f, raw)
+	if err := errors.Join(err, f.Close()); err != nil {
+		return nil, err
+	}
+	var file kept
+	if err := json.Unmarshal(raw, &file); err != nil {
+		// The decoder's own error may quote the content.
+		return nil, errors.New("expected the JSON that was written, found something else")
+	}
+	if n := len(file.Signatures); n == 0 || n > verify.MaxSignatures {
+		return nil, fmt.Errorf("expected 1 to %d signatures, found %d", verify.MaxSignatures, n)
+	}
+	signatures := make([]verify.Signature, 0, len(file.Signatures))
+	for _, k := range file.Signatures {
+		signatures = append(signatures, verify.Signature{Format: k.Format, Payload: k.Payload, Annotations: k.Annotations})
+	}
+	return signatures, nil
+}

@@ -1,0 +1,159 @@
+package artifact
+
+import (
+	"errors"
+	"fmt"
+	"os"
+	"path/filepath"
+	"runtime"
+	"slices"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/google/go-cmp/cmp"
+)
+
+func TestWithdraw(t *testing.T) {
+	s := newStore(t, Options{Retention: time.Hour})
+	first, _ := publish(t, s, owner, layer(regular("a", "1")))
+	second, _ := publish(t, s, owner, layer(regular("a", "2")))
+	neighbour, _ := publish(t, s, Owner{owner.Namespace, owner.Name + "-2"}, layer(regular("a", "1")))
+	plant(t, s, owner.folder()+"/folder/stray", "x")
+	for range 2 { // The second time there is nothing.
+		if err := s.Withdraw(owner); err != nil {
+			t.Fatal(err)
+		}
+		wantArchives(t, s, "withdrawn", neighbour)
+		if _, err := os.Stat(filepath.Join(s.dir, owner.folder())); err == nil {
+			t.Error("expected the owner's folder to be gone")
+		}
+	}
+	for _, p := range []Published{first, second} {
+		if s.Holds(owner, p.Path, p.Digest) {
+			t.Error("expected not to hold it")
+		}
+		if got, err := s.Signatures(owner, p.Digest); err == nil {
+			t.Errorf("found signatures: %v", got)
+		}
+	}
+	// And it can come back.
+	again, _ := publish(t, s, owner, layer(regular("a", "1")))
+	wantArchives(t, s, "published again", again, neighbour)
+}
+
+func TestSweep(t *testing.T) {
+	s := newStore(t, Options{})
+	kept, _ := publish(t, s, owner, layer(regular("a", "1")))
+	publish(t, s, Owner{owner.Namespace, "gone"}, layer(regular("a", "1")))
+	publish(t, s, Owner{"gone", "gone"}, layer(regular("a", "1")))
+	plant(t, s, archiveFolder+"/file", "x")
+	plant(t, s, archiveFolder+"/Upper/x/y", "x")
+	plant(t, s, archiveFolder+"/"+owner.Namespace+"/file", "x")
+	plant(t, s, archiveFolder+"/"+owner.Namespace+"/Upper/x", "x")
+	if err := os.Mkdir(filepath.Join(s.dir, archiveFolder, "empty"), 0o700); err != nil {
+		t.Fatal(err)
+	}
+	var asked []Owner
+	keep := func(o Owner) bool {
+		asked = append(asked, o)
+		return o == owner
+	}
+	if err := s.Sweep(keep); err != nil {
+		t.Fatal(err)
+	}
+	wantArchives(t, s, "swept", kept)
+	if diff := cmp.Diff([]string{"modulesource/modules", "modulesource/modules/podinfo"}, leftOver(t, s)[:2]); diff != "" || len(leftOver(t, s)) != 4 {
+		t.Errorf("on disk: %q", leftOver(t, s))
+	}
+	slices.SortFunc(asked, func(a, b Owner) int { return strings.Compare(a.String(), b.String()) })
+	if diff := cmp.Diff([]Owner{{"gone", "gone"}, {"modules", "gone"}, owner}, asked); diff != "" {
+		t.Errorf("asked about (-want +got):\n%s", diff)
+	}
+	if !s.Holds(owner, kept.Path, kept.Digest) {
+		t.Error("expected to hold what was kept")
+	}
+}
+
+func TestWithdrawLeavesNoFolders(t *testing.T) {
+	s := newStore(t, Options{})
+	publish(t, s, owner, layer(regular("a", "1")))
+	if err := s.Withdraw(owner); err != nil {
+		t.Fatal(err)
+	}
+	if left := leftOver(t, s); len(left) > 0 {
+		t.Errorf("found %q", left)
+	}
+}
+
+// An object that is made while the sweep is under way keeps what is published
+// for it: either keep knows it by then, or it is published afterwards.
+func TestSweepMeetsPublish(t *testing.T) {
+	s := newStore(t, Options{})
+	publish(t, s, owner, layer(regular("a", "1")))
+	v, signatures := verified(t)
+	layers := layersOnDisk(t, layer(regular("a", "2")))
+	begun := make(chan struct{})
+	type result struct {
+		published Published
+		err       error
+	}
+	done := make(chan result, 1)
+	go func() {
+		<-begun
+		published, err := s.Publish(v, owner, layers, signatures)
+		done <- result{published, err}
+	}()
+	if err := s.Sweep(func(o Owner) bool {
+		close(begun)
+		select {
+		case r := <-done:
+			t.Errorf("published while the owner is swept: %v", r.err)
+			done <- r
+		default:
+			// However long it takes, Publish waits.
+			for s.waiting(o) < 2 {
+				runtime.Gosched()
+			}
+		}
+		return false
+	}); err != nil {
+		t.Fatal(err)
+	}
+	r := <-done
+	if r.err != nil {
+		t.Fatal(r.err)
+	}
+	if !s.Holds(owner, r.published.Path, r.published.Digest) {
+		t.Error("the sweep removed what was published after it asked")
+	}
+}
+
+// waiting is how many hold or wait for the owner's lock.
+func (s *Store) waiting(o Owner) int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.owners[o].users
+}
+
+// Owners of one namespace come and go, and the folder above them with them.
+func TestNamespacesComeAndGo(t *testing.T) {
+	s := newStore(t, Options{})
+	v, signatures := verified(t)
+	layers := layersOnDisk(t, layer(regular("a", "1")))
+	var group sync.WaitGroup
+	for n := range 4 {
+		o := Owner{owner.Namespace, fmt.Sprintf("m%d", n)}
+		group.Go(func() {
+			for range 50 {
+				_, err := s.Publish(v, o, layers, signatures)
+				if err := errors.Join(err, s.Withdraw(o)); err != nil {
+					t.Error(err)
+					return
+				}
+			}
+		})
+	}
+	group.Wait()
+}
