@@ -1,0 +1,150 @@
+package source
+
+import (
+	"context"
+	"fmt"
+	"time"
+
+	"github.com/assay-dev/assay/internal/artifact"
+	"github.com/assay-dev/assay/internal/registry"
+	"github.com/assay-dev/assay/internal/verify"
+)
+
+// Syncer takes the way from a repository to a published artifact.
+type Syncer struct {
+	Pool  *registry.Pool
+	Store *artifact.Store
+	// MaxLayerBytes bounds the compressed layers of an artifact together.
+	MaxLayerBytes int64
+	// Observe is told how long each step took. Optional.
+	Observe func(step Step, took time.Duration)
+	// Now is the clock.
+	Now func() time.Time
+}
+
+// Request is what is wanted, as plain data.
+type Request struct {
+	Owner       artifact.Owner
+	Repository  registry.Repository
+	Selector    registry.Selector
+	Credentials registry.Credentials
+	Policy      verify.Policy
+	// Current is the revision that is published, served, and verified under
+	// Policy; the zero value for none. Nothing is done again for it.
+	Current registry.Revision
+}
+
+// Outcome is how far a Sync got, with or without an error.
+type Outcome struct {
+	// Revision is what the selection resolved to; the zero value where that
+	// failed.
+	Revision registry.Revision
+	// Unchanged says that Revision is Current.
+	Unchanged bool
+	// Verified is the proof of the verdict yes; the zero value for no, not
+	// judged, and unchanged.
+	Verified verify.Verified
+	// Published is the artifact; the zero value unless everything succeeded.
+	Published artifact.Published
+	// Annotations are those of the signed manifest that are passed on.
+	Annotations map[string]string
+}
+
+// Sync polls once: it resolves the selection and, where that is another
+// revision than the current one, takes it all the way. The error is of type
+// *Error.
+func (s *Syncer) Sync(ctx context.Context, r Request) (Outcome, error) {
+	client := s.Pool.Client(r.Repository, r.Credentials)
+	revision, err := s.resolve(ctx, client, r)
+	if err != nil {
+		return Outcome{}, fail(StepResolve, err)
+	}
+	if revision == r.Current {
+		return Outcome{Revision: revision, Unchanged: true}, nil
+	}
+	if pin := r.Selector.Pin(); pin != "" && revision.Digest != pin {
+		return Outcome{Revision: revision}, &Error{Step: StepResolve, Kind: Refused, Reason: ReasonDigestMismatch,
+			Message: fmt.Sprintf("%s: expected the pinned digest %s, found %s", revision.Version, pin, revision.Digest)}
+	}
+	return s.acquire(ctx, client, r, revision)
+}
+
+// Rebuild takes a revision that was published before all the way again,
+// without resolving anything.
+func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revision) (Outcome, error) {
+	return s.acquire(ctx, s.Pool.Client(r.Repository, r.Credentials), r, revision)
+}
+
+// Judge judges a digest by signatures that were kept, asking nobody.
+func (s *Syncer) Judge(policy verify.Policy, digest string, kept []verify.Signature) (verify.Verified, error) {
+	defer s.time(StepVerify)()
+	v, err := verify.Verify(policy, digest, kept)
+	if err != nil {
+		return verify.Verified{}, fail(StepVerify, err)
+	}
+	return v, nil
+}
+
+func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request) (registry.Revision, error) {
+	defer s.time(StepResolve)()
+	// Content under a digest does not change: once it is published there is
+	// nothing to ask.
+	if pinned, ok := r.Selector.Pinned(); ok && pinned == r.Current {
+		return pinned, nil
+	}
+	return client.Resolve(ctx, r.Selector)
+}
+
+// acquire goes from a revision to its published artifact. Everything is asked
+// by digest from here on.
+func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request, revision registry.Revision) (Outcome, error) {
+	o := Outcome{Revision: revision}
+	signatures, err := s.signatures(ctx, client, revision)
+	if err != nil {
+		return o, fail(StepSignatures, err)
+	}
+	if o.Verified, err = s.Judge(r.Policy, revision.Digest, signatures); err != nil {
+		return o, err
+	}
+	dir, cleanup, err := s.Store.TempDir()
+	if err != nil {
+		return o, fail(StepFetch, err)
+	}
+	defer cleanup()
+	content, err := s.fetch(ctx, client, o.Verified, revision, dir)
+	if err != nil {
+		return o, fail(StepFetch, err)
+	}
+	if o.Published, err = s.publish(o.Verified, r.Owner, content, signatures); err != nil {
+		return o, fail(StepPublish, err)
+	}
+	o.Annotations = content.Annotations
+	return o, nil
+}
+
+func (s *Syncer) signatures(ctx context.Context, client *registry.Client, revision registry.Revision) ([]verify.Signature, error) {
+	defer s.time(StepSignatures)()
+	return client.Signatures(ctx, revision.Digest)
+}
+
+func (s *Syncer) fetch(ctx context.Context, client *registry.Client, v verify.Verified, revision registry.Revision, dir string) (registry.Content, error) {
+	defer s.time(StepFetch)()
+	return client.Fetch(ctx, v, revision, dir, s.MaxLayerBytes)
+}
+
+func (s *Syncer) publish(v verify.Verified, owner artifact.Owner, content registry.Content, signatures []verify.Signature) (artifact.Published, error) {
+	defer s.time(StepPublish)()
+	layers := make([]artifact.Layer, 0, len(content.Layers))
+	for _, path := range content.Layers {
+		layers = append(layers, artifact.Layer{Path: path})
+	}
+	return s.Store.Publish(v, owner, layers, signatures)
+}
+
+func (s *Syncer) time(step Step) func() {
+	if s.Observe == nil {
+		return func() {}
+	}
+	start := s.Now()
+	return func() { s.Observe(step, s.Now().Sub(start)) }
+}
