@@ -1,0 +1,222 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"net"
+	"net/http"
+	"os"
+	"time"
+
+	"github.com/go-logr/logr"
+	"github.com/prometheus/client_golang/prometheus"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/types"
+	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"k8s.io/client-go/rest"
+	"k8s.io/utils/ptr"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/cache"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/healthz"
+	"sigs.k8s.io/controller-runtime/pkg/manager"
+	"sigs.k8s.io/controller-runtime/pkg/metrics"
+	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/internal/artifact"
+	"github.com/assay-dev/assay/internal/registry"
+	"github.com/assay-dev/assay/internal/source"
+)
+
+// +kubebuilder:rbac:groups=coordination.k8s.io,namespace=assay-system,resources=leases,verbs=get;create;update
+
+// leaderElectionID is the name of the Lease.
+const leaderElectionID = "assay-controller"
+
+// Defaults of the settings about artifacts.
+var (
+	DefaultArtifactRetention = 10 * time.Minute
+	DefaultArtifactLimits    = artifact.Limits{ArchiveBytes: 64 << 20, Files: 10_000, Ratio: 200}
+)
+
+// Options are the controller's settings; see the flags in main.go.
+type Options struct {
+	Concurrent               int
+	StoragePath              string
+	StorageAddr              string
+	StorageAdvAddr           string
+	MetricsAddr              string
+	HealthAddr               string
+	LeaderElect              bool
+	LeaderElectionNamespace  string
+	WatchNamespaces          []string
+	WatchLabelSelector       string
+	ArtifactRetention        time.Duration
+	ArtifactLimits           artifact.Limits
+	AllowInsecureCredentials bool
+	UserAgent                string
+	Log                      logr.Logger
+	// Registerer takes Assay's own metrics; nil means controller-runtime's
+	// registry, which --metrics-addr serves.
+	Registerer prometheus.Registerer
+	// Now is the clock; nil means time.Now.
+	Now func() time.Time
+}
+
+// NewScheme returns the types that the controller speaks of.
+func NewScheme() *runtime.Scheme {
+	s := runtime.NewScheme()
+	utilruntime.Must(clientgoscheme.AddToScheme(s))
+	utilruntime.Must(v1alpha1.AddToScheme(s))
+	return s
+}
+
+// Run runs the controller against the API server of kubeconfig until ctx ends.
+func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
+	if o.Now == nil {
+		o.Now = time.Now
+	}
+	if o.Registerer == nil {
+		o.Registerer = metrics.Registry
+	}
+	mgr, err := newManager(kubeconfig, o)
+	if err != nil {
+		return err
+	}
+	store, err := artifact.NewStore(artifact.Options{
+		Root: o.StoragePath, Limits: o.ArtifactLimits, Retention: o.ArtifactRetention, Now: o.Now,
+		OnError: func(err error) { o.Log.Error(err, "artifact store") },
+	})
+	if err != nil {
+		return fmt.Errorf("--storage-path %q: %w", o.StoragePath, err)
+	}
+	server := &artifact.Server{Store: store, Addr: o.StorageAddr, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(o.Log), slog.LevelInfo)}
+	baseURL, err := listen(server, o.StorageAdvAddr)
+	if err != nil {
+		return fmt.Errorf("--storage-addr %q: %w", o.StorageAddr, err)
+	}
+	pool := registry.NewPool(o.UserAgent, o.Now)
+	defer pool.Close()
+
+	m := NewMetrics(mgr.GetClient(), mgr.Elected())
+	for _, c := range m.Collectors() {
+		if err := o.Registerer.Register(c); err != nil {
+			return fmt.Errorf("registering metrics: %w", err)
+		}
+		defer o.Registerer.Unregister(c)
+	}
+	reconciler := &ModuleSourceReconciler{
+		Client: mgr.GetClient(),
+		Live:   mgr.GetAPIReader(),
+		Events: mgr.GetEventRecorder("assay-controller"),
+		Syncer: &source.Syncer{
+			Pool: pool, Store: store, MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Observe: m.ObserveStep, Now: o.Now,
+		},
+		Metrics:                  m,
+		AllowInsecureCredentials: o.AllowInsecureCredentials,
+		BaseURL:                  baseURL,
+		Now:                      o.Now,
+	}
+	if err := reconciler.SetupWithManager(mgr, o.Concurrent); err != nil {
+		return err
+	}
+	if err := addRunnables(mgr, store, server); err != nil {
+		return err
+	}
+	return mgr.Start(ctx)
+}
+
+func newManager(kubeconfig *rest.Config, o Options) (manager.Manager, error) {
+	selector, err := labels.Parse(o.WatchLabelSelector)
+	if err != nil {
+		return nil, fmt.Errorf("--watch-label-selector %q: %w", o.WatchLabelSelector, err)
+	}
+	namespaces := map[string]cache.Config{}
+	for _, n := range o.WatchNamespaces {
+		namespaces[n] = cache.Config{}
+	}
+	return ctrl.NewManager(kubeconfig, ctrl.Options{
+		Scheme: NewScheme(),
+		Logger: o.Log,
+		Cache: cache.Options{
+			DefaultNamespaces: namespaces,
+			DefaultTransform:  cache.TransformStripManagedFields(),
+			ByObject:          map[client.Object]cache.ByObject{&v1alpha1.ModuleSource{}: {Label: selector}},
+		},
+		// One controller a process; the check is for several, and tests start
+		// one after the other.
+		Controller:                    config.Controller{SkipNameValidation: ptr.To(true)},
+		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
+		HealthProbeBindAddress:        o.HealthAddr,
+		LeaderElection:                o.LeaderElect,
+		LeaderElectionID:              leaderElectionID,
+		LeaderElectionNamespace:       o.LeaderElectionNamespace,
+		LeaderElectionReleaseOnCancel: true,
+	})
+}
+
+// listen opens the artifact server's listener and returns the base of the
+// addresses under which it is reached.
+func listen(server *artifact.Server, advertised string) (string, error) {
+	addr, err := server.Listen()
+	if err != nil {
+		return "", err
+	}
+	if advertised == "" {
+		host, port, err := net.SplitHostPort(addr.String())
+		if err != nil {
+			return "", err
+		}
+		if ip := net.ParseIP(host); ip != nil && ip.IsUnspecified() {
+			if host, err = os.Hostname(); err != nil {
+				return "", err
+			}
+		}
+		advertised = net.JoinHostPort(host, port)
+	}
+	return "http://" + advertised, nil
+}
+
+func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server) error {
+	return errors.Join(
+		mgr.Add(everywhere(server.Start)),
+		mgr.Add(manager.RunnableFunc(store.Run)),
+		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store) })),
+		mgr.AddHealthzCheck("ping", healthz.Ping),
+		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return cacheSynced(r.Context(), mgr.GetCache()) }),
+	)
+}
+
+// everywhere runs with or without leadership.
+type everywhere func(context.Context) error
+
+func (f everywhere) Start(ctx context.Context) error { return f(ctx) }
+func (everywhere) NeedLeaderElection() bool          { return false }
+
+func cacheSynced(ctx context.Context, c cache.Cache) error {
+	ctx, cancel := context.WithTimeout(ctx, time.Second)
+	defer cancel()
+	if !c.WaitForCacheSync(ctx) {
+		return errors.New("the cache is not synced yet")
+	}
+	return nil
+}
+
+// sweep removes the files of objects that were deleted while no controller
+// ran. Each owner is asked for at the time of its removal: what the cache does
+// not hold has no reconciler that could publish it.
+func sweep(ctx context.Context, mgr manager.Manager, store *artifact.Store) error {
+	if !mgr.GetCache().WaitForCacheSync(ctx) {
+		return ctx.Err()
+	}
+	return store.Sweep(func(owner artifact.Owner) bool {
+		err := mgr.GetClient().Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &v1alpha1.ModuleSource{})
+		return client.IgnoreNotFound(err) != nil || err == nil
+	})
+}

@@ -1,0 +1,253 @@
+package controllers
+
+import (
+	"context"
+	"strings"
+	"time"
+
+	"github.com/fluxcd/pkg/apis/meta"
+	"github.com/go-logr/logr"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/util/wait"
+	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/builder"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/predicate"
+	"sigs.k8s.io/controller-runtime/pkg/recorder"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/internal/artifact"
+	"github.com/assay-dev/assay/internal/registry"
+	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/verify"
+)
+
+// +kubebuilder:rbac:groups=source.assay.dev,resources=modulesources,verbs=get;list;watch
+// +kubebuilder:rbac:groups=source.assay.dev,resources=modulesources/status,verbs=patch
+// +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+
+// ModuleSourceReconciler takes ModuleSources from spec to status.
+type ModuleSourceReconciler struct {
+	// Client reads ModuleSources from the cache and patches their status.
+	Client client.Client
+	// Live reads past the cache: Secrets and ConfigMaps, which are not kept in
+	// memory, and a ModuleSource after a conflict.
+	Live client.Reader
+	// Events tells people about transitions.
+	Events recorder.EventRecorder
+	// Syncer does the work.
+	Syncer *source.Syncer
+	// Metrics counts it.
+	Metrics *Metrics
+	// AllowInsecureCredentials sends credentials over plain HTTP where a spec
+	// asks for both.
+	AllowInsecureCredentials bool
+	// BaseURL is where the artifacts' paths are served, without a slash at the
+	// end.
+	BaseURL string
+	// Now is the clock.
+	Now func() time.Time
+
+	schedule schedule
+	gate     gate
+	workers  int
+}
+
+// SetupWithManager registers the controller for ModuleSources, with that many
+// of them at work at the same time.
+func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent int) error {
+	r.workers = concurrent
+	return ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.ModuleSource{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, reconcileRequested()))).
+		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
+		Complete(r)
+}
+
+// reconcileRequested passes updates in which the annotation
+// reconcile.fluxcd.io/requestedAt changed.
+func reconcileRequested() predicate.Funcs {
+	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
+		before, _ := meta.ReconcileAnnotationValue(e.ObjectOld.GetAnnotations())
+		after, _ := meta.ReconcileAnnotationValue(e.ObjectNew.GetAnnotations())
+		return before != after
+	}}
+}
+
+// Reconcile looks at one ModuleSource.
+func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Request) (ctrl.Result, error) {
+	owner := artifact.Owner{Namespace: request.Namespace, Name: request.Name}
+	var obj v1alpha1.ModuleSource
+	if err := r.Client.Get(ctx, request.NamespacedName, &obj); err != nil {
+		if apierrors.IsNotFound(err) {
+			r.schedule.forget(request.NamespacedName)
+			return ctrl.Result{}, r.Syncer.Store.Withdraw(owner)
+		}
+		return ctrl.Result{}, err
+	}
+	if !obj.DeletionTimestamp.IsZero() {
+		return ctrl.Result{}, nil
+	}
+	ctx, cancel := context.WithTimeout(ctx, timeoutOf(&obj))
+	defer cancel()
+
+	in := r.inputs(ctx, &obj)
+	o, err := r.rejudge(&obj, in)
+	if err != nil {
+		return ctrl.Result{}, err
+	}
+	due := in.err == nil && !obj.Spec.Suspend && r.schedule.due(&obj, o, r.Now())
+	waits := due && !r.pollThroughGate(ctx, &obj, in, &o)
+	if !waits || o.hasNews() {
+		if err := r.report(context.WithoutCancel(ctx), &obj, o); err != nil {
+			return ctrl.Result{}, err
+		}
+	}
+	if waits {
+		r.schedule.forget(request.NamespacedName) // It is still due.
+		return ctrl.Result{RequeueAfter: wait.Jitter(gateWait, 1)}, nil
+	}
+	return r.schedule.next(&obj, o, r.Now()), nil
+}
+
+func timeoutOf(obj *v1alpha1.ModuleSource) time.Duration {
+	if t := obj.Spec.Timeout.Duration; t > 0 {
+		return t
+	}
+	return v1alpha1.DefaultTimeout
+}
+
+// outcome is what one look at a ModuleSource found: plain data, from which
+// status follows.
+type outcome struct {
+	// policyHash is that of the policy now; "" where it cannot be read.
+	policyHash string
+	// err is why nothing, or not everything, could be done; nil for success.
+	err *source.Error
+	// rejudged is the published artifact's verdict under a changed policy.
+	rejudged verify.Verified
+	// withdrawn is why the published artifact is not trusted any more.
+	withdrawn *source.Error
+	// inStorage says that the published artifact is there.
+	inStorage bool
+	// polled says that the registry was asked.
+	polled bool
+	// sync is what it said.
+	sync source.Outcome
+	// rebuilt is the published artifact, made again after its loss.
+	rebuilt source.Outcome
+}
+
+// rejudge looks at what is published already, before and without asking the
+// registry: whether it is there, and whether it is still trusted. What is not
+// trusted any more is withdrawn from the server at once; should the registry
+// have other signatures for it, the poll that follows publishes it again.
+func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) (outcome, error) {
+	o := outcome{err: in.err}
+	if in.policyRead {
+		o.policyHash = in.policy.Hash()
+	}
+	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
+	if published == nil {
+		return o, nil
+	}
+	if o.inStorage = store.Holds(owner, published.Path, published.Digest); !o.inStorage {
+		return o, nil
+	}
+	store.Adopt(owner, published.Digest)
+	evidence := obj.Status.Verification
+	if !in.policyRead || (evidence != nil && evidence.PolicyHash == o.policyHash) {
+		return o, nil
+	}
+	kept, err := store.Signatures(owner, published.Digest)
+	if err != nil {
+		// What cannot be judged under the new trust is not served: it is made
+		// again from the registry, or not at all.
+		o.inStorage = false
+		return o, store.Withdraw(owner)
+	}
+	o.rejudged, err = r.Syncer.Judge(in.policy, revisionOf(published.Revision).Digest, kept)
+	r.Metrics.verdict(err)
+	if err != nil {
+		o.withdrawn, o.inStorage = asError(err), false
+		return o, store.Withdraw(owner)
+	}
+	return o, nil
+}
+
+// hasNews reports whether there is something to report without a poll.
+func (o outcome) hasNews() bool { return o.withdrawn != nil || !o.rejudged.IsZero() }
+
+// pollThroughGate polls, unless too many others poll the same registry.
+func (r *ModuleSourceReconciler) pollThroughGate(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs, o *outcome) bool {
+	host := in.request.Repository.Host()
+	if !r.gate.enter(host, r.workers) {
+		return false
+	}
+	start := r.Now()
+	defer func() {
+		r.gate.leave(host, r.Now().Sub(start), o.err != nil && o.err.Kind == source.Transient)
+	}()
+	r.poll(ctx, obj, in, o)
+	return true
+}
+
+// poll asks the registry, and rebuilds what was lost.
+func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs, o *outcome) {
+	request := in.request
+	if published := obj.Status.Artifact; published != nil && o.withdrawn == nil {
+		current := revisionOf(published.Revision)
+		if !o.inStorage {
+			r.rebuild(ctx, request, current, obj, o)
+		}
+		if o.inStorage {
+			request.Current = current
+		}
+	}
+	o.polled = true
+	var err error
+	o.sync, err = r.Syncer.Sync(ctx, request)
+	o.err = asError(err)
+	if !o.sync.Unchanged && judged(o.sync, o.err) {
+		r.Metrics.verdict(err)
+	}
+}
+
+// rebuild makes a published artifact again that is not in storage, from the
+// digest in status, after verifying it again.
+func (r *ModuleSourceReconciler) rebuild(ctx context.Context, request source.Request, current registry.Revision, obj *v1alpha1.ModuleSource, o *outcome) {
+	rebuilt, err := r.Syncer.Rebuild(ctx, request, current)
+	failure := asError(err)
+	if judged(rebuilt, failure) {
+		r.Metrics.verdict(err)
+	}
+	switch {
+	case failure == nil && rebuilt.Published.Digest == obj.Status.Artifact.Digest:
+		o.rebuilt, o.inStorage = rebuilt, true
+	case failure == nil:
+		logr.FromContextOrDiscard(ctx).Info("the rebuilt artifact differs from the published one",
+			"expected", obj.Status.Artifact.Digest, "found", rebuilt.Published.Digest)
+		o.rebuilt, o.inStorage = rebuilt, true
+	case failure.Kind == source.Refused:
+		o.withdrawn = failure
+	}
+}
+
+// revisionOf reads a revision as registry.Revision writes it.
+func revisionOf(text string) registry.Revision {
+	if version, digest, ok := strings.Cut(text, "@"); ok {
+		return registry.Revision{Version: version, Digest: digest}
+	}
+	return registry.Revision{Digest: text}
+}
+
+// judged reports whether an outcome holds a verdict, yes or no.
+func judged(o source.Outcome, err *source.Error) bool {
+	return !o.Verified.IsZero() || (err != nil && err.Kind == source.Refused)
+}
+
+func ownerOf(obj *v1alpha1.ModuleSource) artifact.Owner {
+	return artifact.Owner{Namespace: obj.Namespace, Name: obj.Name}
+}

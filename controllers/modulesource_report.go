@@ -1,0 +1,111 @@
+package controllers
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"time"
+
+	"github.com/go-logr/logr"
+	corev1 "k8s.io/api/core/v1"
+	apiequality "k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/util/retry"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+)
+
+// reportTimeout bounds the patch: the attempt's own deadline may have passed.
+const reportTimeout = 30 * time.Second
+
+// errReplaced says that the name belongs to another object by now.
+var errReplaced = errors.New("the object was deleted and made anew")
+
+// report patches the status where it changed, once, and then tells people
+// about a transition. On a conflict the same outcome is reported again; the
+// work is not repeated.
+func (r *ModuleSourceReconciler) report(ctx context.Context, obj *v1alpha1.ModuleSource, o outcome) error {
+	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+	defer cancel()
+	var before, after *v1alpha1.ModuleSource
+	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
+		if before != nil {
+			before = &v1alpha1.ModuleSource{}
+			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(obj), before); err != nil {
+				return err
+			}
+			if before.UID != obj.UID {
+				return errReplaced
+			}
+		} else {
+			before = obj
+		}
+		after = before.DeepCopy()
+		// What was looked at, with the status that is there now.
+		looked := obj.DeepCopy()
+		looked.Status = before.Status
+		after.Status = nextStatus(looked, o, r.BaseURL, r.Now())
+		if apiequality.Semantic.DeepEqual(before.Status, after.Status) {
+			return nil
+		}
+		return r.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
+	})
+	if apierrors.IsNotFound(err) || errors.Is(err, errReplaced) {
+		return nil // Deleted meanwhile, and perhaps made anew.
+	}
+	if err != nil {
+		return fmt.Errorf("patching the status: %w", err)
+	}
+	r.announce(ctx, before, after)
+	return nil
+}
+
+// announce writes one event and one line of log for a transition.
+func (r *ModuleSourceReconciler) announce(ctx context.Context, before, after *v1alpha1.ModuleSource) {
+	t, ok := transition(&before.Status, &after.Status)
+	if !ok {
+		return
+	}
+	digest := ""
+	if after.Status.Observed != nil {
+		digest = after.Status.Observed.Digest
+	}
+	logr.FromContextOrDiscard(ctx).Info(t.message, "reason", t.reason, "digest", digest, "type", t.kind)
+	r.Events.Eventf(after, nil, t.kind, t.reason, "Verify", "%s", t.message)
+}
+
+type change struct{ kind, reason, message string }
+
+// transition tells what changed between two statuses that a person would want
+// to hear of.
+func transition(before, after *v1alpha1.ModuleSourceStatus) (change, bool) {
+	was, is := apimeta.FindStatusCondition(before.Conditions, v1alpha1.ConditionReady), apimeta.FindStatusCondition(after.Conditions, v1alpha1.ConditionReady)
+	stored := apimeta.FindStatusCondition(after.Conditions, v1alpha1.ConditionArtifactInStorage)
+	switch {
+	case before.Artifact != nil && after.Artifact == nil:
+		return change{corev1.EventTypeWarning, stored.Reason, bounded(fmt.Sprintf("%s: %s", before.Artifact.Revision, stored.Message))}, true
+	case is.Status == metav1.ConditionTrue && (was == nil || was.Status != is.Status || publishedOrRejudged(before, after)):
+		return change{corev1.EventTypeNormal, is.Reason, bounded(fmt.Sprintf("published %s: %s", after.Artifact.Revision, verifiedMessage(after.Verification)))}, true
+	case is.Status == metav1.ConditionTrue, is.Reason == v1alpha1.ReasonProgressing:
+		return change{}, false
+	case was != nil && was.Status == is.Status && was.Reason == is.Reason && sameDigest(before, after):
+		return change{}, false
+	default:
+		return change{corev1.EventTypeWarning, is.Reason, is.Message}, true
+	}
+}
+
+func publishedOrRejudged(before, after *v1alpha1.ModuleSourceStatus) bool {
+	return before.Artifact == nil || before.Verification == nil ||
+		before.Artifact.Revision != after.Artifact.Revision || before.Verification.PolicyHash != after.Verification.PolicyHash
+}
+
+func sameDigest(before, after *v1alpha1.ModuleSourceStatus) bool {
+	if before.Observed == nil || after.Observed == nil {
+		return before.Observed == after.Observed
+	}
+	return before.Observed.Digest == after.Observed.Digest
+}
