@@ -1,0 +1,168 @@
+// Command assay-controller verifies the signatures of OCI modules that
+// ModuleSources name, and publishes to the cluster what is verified.
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"log/slog"
+	"os"
+	"runtime/debug"
+	"slices"
+
+	"github.com/go-logr/logr"
+	"github.com/spf13/pflag"
+	"k8s.io/klog/v2"
+	ctrl "sigs.k8s.io/controller-runtime"
+
+	"github.com/assay-dev/assay/controllers"
+)
+
+// version is set by the linker.
+var version string
+
+func main() {
+	err := run(ctrl.SetupSignalHandler(), os.Args[1:])
+	if errors.Is(err, pflag.ErrHelp) {
+		return
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "assay-controller:", err)
+		os.Exit(1)
+	}
+}
+
+// run starts the controller with the given flags, until ctx ends.
+func run(ctx context.Context, args []string) error {
+	f, err := parse(args)
+	if err != nil {
+		return err
+	}
+	if f.version {
+		fmt.Println("assay-controller", versionText())
+		return nil
+	}
+	log, err := logger(f.logLevel, f.logFormat)
+	if err != nil {
+		return err
+	}
+	ctrl.SetLogger(log)
+	klog.SetLogger(log)
+
+	kubeconfig, err := ctrl.GetConfig()
+	if err != nil {
+		return fmt.Errorf("no API server: outside a cluster, set KUBECONFIG: %w", err)
+	}
+	kubeconfig.QPS, kubeconfig.Burst = f.kubeQPS, f.kubeBurst
+	f.options.Log = log
+	f.options.UserAgent = "assay-controller/" + versionText()
+	log.Info("starting", "version", versionText())
+	return controllers.Run(ctx, kubeconfig, f.options)
+}
+
+type flags struct {
+	options   controllers.Options
+	kubeQPS   float32
+	kubeBurst int
+	logLevel  string
+	logFormat string
+	version   bool
+}
+
+func parse(args []string) (*flags, error) {
+	f := &flags{}
+	s := f.set()
+	if err := s.Parse(args); err != nil {
+		return nil, err
+	}
+	if s.NArg() > 0 {
+		return nil, fmt.Errorf("expected flags only, found %q", s.Arg(0))
+	}
+	return f, f.validate()
+}
+
+// set defines the flags.
+func (f *flags) set() *pflag.FlagSet {
+	o, s := &f.options, pflag.NewFlagSet("assay-controller", pflag.ContinueOnError)
+	s.SortFlags = false
+	s.IntVar(&o.Concurrent, "concurrent", 8, "how many ModuleSources are worked on at the same time")
+	s.StringVar(&o.StoragePath, "storage-path", "/data", "folder for published artifacts; a cache, which may be lost")
+	s.StringVar(&o.StorageAddr, "storage-addr", ":9090", "address on which artifacts are served over HTTP")
+	s.StringVar(&o.StorageAdvAddr, "storage-adv-addr", "", "host and port of the artifacts' URLs in status; default: this host's name and the port of --storage-addr")
+	s.DurationVar(&o.ArtifactRetention, "artifact-retention", controllers.DefaultArtifactRetention, "how long an artifact is served after a newer one replaced it")
+	s.Int64Var(&o.ArtifactLimits.ArchiveBytes, "artifact-max-bytes", controllers.DefaultArtifactLimits.ArchiveBytes, "most bytes of an artifact's files together, and of its compressed layers together")
+	s.IntVar(&o.ArtifactLimits.Files, "artifact-max-files", controllers.DefaultArtifactLimits.Files, "most entries in an artifact's layers")
+	s.Int64Var(&o.ArtifactLimits.Ratio, "artifact-max-ratio", controllers.DefaultArtifactLimits.Ratio, "most uncompressed bytes for each compressed byte of a layer")
+	s.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "address of the Prometheus metrics; 0 for none")
+	s.StringVar(&o.HealthAddr, "health-addr", ":8081", "address of /healthz and /readyz; 0 for none")
+	s.BoolVar(&o.LeaderElect, "leader-elect", false, "run only while holding a Lease, so that one of several replicas works")
+	s.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", "", "namespace of the Lease; default: the Pod's own")
+	s.StringSliceVar(&o.WatchNamespaces, "watch-namespaces", nil, "namespaces to watch, separated by commas; default: all")
+	s.StringVar(&o.WatchLabelSelector, "watch-label-selector", "", "label selector of the ModuleSources to watch; default: all")
+	s.BoolVar(&o.AllowInsecureCredentials, "allow-insecure-credentials", false, "send credentials over plain HTTP where a ModuleSource has both insecure: true and secretRef")
+	s.Float32Var(&f.kubeQPS, "kube-api-qps", 50, "requests a second to the API server, on average")
+	s.IntVar(&f.kubeBurst, "kube-api-burst", 100, "requests to the API server at once")
+	s.StringVar(&f.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")
+	s.StringVar(&f.logFormat, "log-format", "json", "format of the log: json, text")
+	s.BoolVar(&f.version, "version", false, "print the version and exit")
+	return s
+}
+
+// validate refuses values that would weaken or stop the controller in ways
+// that nobody would notice.
+func (f *flags) validate() error {
+	o := &f.options
+	var errs []error
+	for _, positive := range []struct {
+		flag  string
+		value int64
+	}{
+		{"concurrent", int64(o.Concurrent)},
+		{"artifact-max-bytes", o.ArtifactLimits.ArchiveBytes},
+		{"artifact-max-files", int64(o.ArtifactLimits.Files)},
+		{"artifact-max-ratio", o.ArtifactLimits.Ratio},
+		{"kube-api-burst", int64(f.kubeBurst)},
+	} {
+		if positive.value < 1 {
+			errs = append(errs, fmt.Errorf("--%s: expected at least 1, found %d", positive.flag, positive.value))
+		}
+	}
+	if o.ArtifactRetention < 0 {
+		errs = append(errs, fmt.Errorf("--artifact-retention: expected 0 or more, found %s", o.ArtifactRetention))
+	}
+	if f.kubeQPS <= 0 {
+		errs = append(errs, fmt.Errorf("--kube-api-qps: expected more than 0, found %g", f.kubeQPS))
+	}
+	if slices.Contains(o.WatchNamespaces, "") {
+		// An empty name means all namespaces to the cache.
+		errs = append(errs, errors.New("--watch-namespaces: expected names, found an empty one"))
+	}
+	return errors.Join(errs...)
+}
+
+func logger(level, format string) (logr.Logger, error) {
+	var l slog.Level
+	if err := l.UnmarshalText([]byte(level)); err != nil {
+		return logr.Logger{}, fmt.Errorf("--log-level: expected debug, info, warn or error, found %q", level)
+	}
+	options := &slog.HandlerOptions{Level: l}
+	switch format {
+	case "json":
+		return logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, options)), nil
+	case "text":
+		return logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, options)), nil
+	default:
+		return logr.Logger{}, fmt.Errorf("--log-format: expected json or text, found %q", format)
+	}
+}
+
+func versionText() string {
+	if version != "" {
+		return version
+	}
+	if info, ok := debug.ReadBuildInfo(); ok && info.Main.Version != "" {
+		return info.Main.Version
+	}
+	return "unknown"
+}
