@@ -1,0 +1,67 @@
+# Assay. `make help` lists the targets.
+.DEFAULT_GOAL := help
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+
+TOOL := go tool -modfile=hack/tools/go.mod
+VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+LDFLAGS := -s -w -X main.version=$(VERSION)
+# One set of flags for everything but the race detector, so that dependencies
+# are compiled once.
+export CGO_ENABLED := 0
+export GOFLAGS += -trimpath
+# The race detector needs a C compiler.
+RACE := $(shell command -v $$(CGO_ENABLED=1 go env CC) >/dev/null 2>&1 && echo -race)
+
+.PHONY: help
+help: ## list the targets
+	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+
+.PHONY: build
+build: ## bin/assay-controller, static and stripped
+	@mkdir -p bin
+	go build -ldflags '$(LDFLAGS)' -o bin/assay-controller .
+
+.PHONY: run
+run: build ## the whole system on loopback, with signed and unsigned modules; ONCE=1 exits when the table is complete
+	@mkdir -p bin
+	@go build -o bin/run ./hack/run
+	@./bin/run -controller bin/assay-controller $(if $(ONCE),-once)
+
+.PHONY: controlplane
+controlplane: ## etcd, kube-apiserver and kubectl, once; prints their folder
+	@hack/controlplane/build.sh
+
+.PHONY: test
+test: controlplane ## all tests, with the race detector where there is a C compiler
+	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
+	$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 30m ./...
+
+.PHONY: fuzz
+fuzz: ## each fuzz test for FUZZTIME (default 30s)
+	hack/fuzz.sh $(or $(FUZZTIME),30s)
+
+.PHONY: bench
+bench: ## all benchmarks
+	go test -run '^$$' -bench . -benchmem ./...
+
+.PHONY: generate
+generate: ## CRD, RBAC and deepcopy from the markers in the code
+	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=config/crd/bases
+	$(TOOL) controller-gen rbac:roleName=assay-controller paths=./controllers/... output:rbac:dir=config/rbac
+
+.PHONY: fmt
+fmt: ## gofmt
+	gofmt -w $$(git ls-files '*.go')
+
+.PHONY: lint
+lint: ## golangci-lint, see .golangci.yml
+	$(TOOL) golangci-lint run ./...
+
+.PHONY: verify
+verify: ## generated files, module files, formatting, vet and lint are as they should be
+	hack/verify.sh
+
+.PHONY: clean
+clean: ## remove what was built
+	rm -rf bin dist
