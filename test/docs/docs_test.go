@@ -1,0 +1,214 @@
+// Package docs holds the documents to what they say.
+package docs
+
+import (
+	"context"
+	"fmt"
+	"io/fs"
+	"os"
+	"path/filepath"
+	"regexp"
+	"slices"
+	"strings"
+	"testing"
+
+	"github.com/google/go-cmp/cmp"
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers"
+	"github.com/assay-dev/assay/internal/verify"
+	"github.com/assay-dev/assay/test/controlplane"
+)
+
+// documents returns every Markdown file of the project by path, but those of
+// test data.
+func documents(t *testing.T) map[string]string {
+	t.Helper()
+	root := root(t)
+	found := map[string]string{}
+	err := filepath.WalkDir(root, func(path string, d fs.DirEntry, err error) error {
+		switch {
+		case err != nil:
+			return err
+		case d.IsDir() && (d.Name() == ".git" || d.Name() == "testdata" || d.Name() == "bin"):
+			return filepath.SkipDir
+		case d.IsDir() || filepath.Ext(path) != ".md":
+			return nil
+		}
+		text, err := os.ReadFile(path)
+		found[path] = string(text)
+		return err
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	if len(found) < 5 {
+		t.Fatalf("expected the project's documents, found %d", len(found))
+	}
+	return found
+}
+
+func root(t *testing.T) string {
+	t.Helper()
+	root, err := controlplane.Root()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return root
+}
+
+// blocks returns the fenced blocks of a language.
+func blocks(text, language string) []string {
+	var found []string
+	for _, m := range regexp.MustCompile("(?ms)^```"+language+"\n(.*?)^```").FindAllStringSubmatch(text, -1) {
+		found = append(found, m[1])
+	}
+	return found
+}
+
+// TestExamplesAreAccepted applies every ModuleSource in the documents to the
+// API server, strictly, and parses the keys in them.
+func TestExamplesAreAccepted(t *testing.T) {
+	env, err := controlplane.Start(os.Stderr)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() {
+		if err := env.Stop(); err != nil {
+			t.Error(err)
+		}
+	}()
+	kube, err := client.New(env.Config, client.Options{Scheme: controllers.NewScheme()})
+	if err != nil {
+		t.Fatal(err)
+	}
+	strict := client.WithFieldValidation(kube, metav1.FieldValidationStrict)
+	ctx := context.Background()
+	if err := kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: "docs"}}); err != nil {
+		t.Fatal(err)
+	}
+	examples := 0
+	for path, text := range documents(t) {
+		for _, block := range blocks(text, "yaml") {
+			var obj v1alpha1.ModuleSource
+			if err := yaml.UnmarshalStrict([]byte(block), &obj); err != nil {
+				t.Errorf("%s: %v\n%s", path, err, block)
+				continue
+			}
+			examples++
+			obj.Namespace = "docs"
+			if err := strict.Create(ctx, &obj, client.DryRunAll); err != nil {
+				t.Errorf("%s: %v\n%s", path, err, block)
+			}
+			for _, a := range obj.Spec.Verify.Authorities {
+				if a.Key.Data == "" {
+					continue
+				}
+				if _, err := verify.ParseKeys([]byte(a.Key.Data)); err != nil {
+					t.Errorf("%s: authority %s: %v", path, a.Name, err)
+				}
+			}
+		}
+	}
+	if examples < 2 {
+		t.Errorf("expected examples in the documents, found %d", examples)
+	}
+}
+
+// TestMakeTargetsExist looks up every "make TARGET" of the documents.
+func TestMakeTargetsExist(t *testing.T) {
+	makefile, err := os.ReadFile(filepath.Join(root(t), "Makefile"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	mentioned := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+(?: [a-z-]+)*)")
+	for path, text := range documents(t) {
+		for _, m := range mentioned.FindAllStringSubmatch(text, -1) {
+			for _, target := range strings.Fields(m[1]) {
+				if !strings.Contains(string(makefile), "\n"+target+":") {
+					t.Errorf("%s: make %s: no such target", path, target)
+				}
+			}
+		}
+	}
+}
+
+// TestLinksLead follows every relative link.
+func TestLinksLead(t *testing.T) {
+	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
+	for path, text := range documents(t) {
+		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			if strings.Contains(m[1], "://") {
+				continue
+			}
+			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+				t.Errorf("%s: %v", path, err)
+			}
+		}
+	}
+}
+
+// TestReasonsAreDocumented compares the README's table with the constants of
+// the API.
+func TestReasonsAreDocumented(t *testing.T) {
+	source, err := os.ReadFile(filepath.Join(root(t), "api", "v1alpha1", "conditions.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	// Those that say nothing to do anything about.
+	skip := []string{"ArtifactPublished", "NoArtifact", "Retrying"}
+	var reasons []string
+	for _, m := range regexp.MustCompile(`Reason[A-Za-z]+\s*=\s*"([A-Za-z]+)"`).FindAllStringSubmatch(string(source), -1) {
+		if !slices.Contains(skip, m[1]) {
+			reasons = append(reasons, m[1])
+		}
+	}
+	readme, err := os.ReadFile(filepath.Join(root(t), "README.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var documented []string
+	_, table, ok := strings.Cut(string(readme), "| reason | of | what to do |")
+	if !ok {
+		t.Fatal("expected the table of reasons in the README")
+	}
+	table, _, _ = strings.Cut(table, "\n\n")
+	for _, line := range strings.Split(table, "\n") {
+		first, _, _ := strings.Cut(strings.TrimPrefix(line, "| "), " | ")
+		for _, m := range regexp.MustCompile("`([A-Za-z]+)`").FindAllStringSubmatch(first, -1) {
+			documented = append(documented, m[1])
+		}
+	}
+	slices.Sort(reasons)
+	slices.Sort(documented)
+	if diff := cmp.Diff(reasons, documented); diff != "" {
+		t.Errorf("the README's table differs from the API's reasons (-API +README):\n%s", diff)
+	}
+}
+
+// TestMetricsAreDocumented looks for every metric of the code in
+// docs/operating.md, with its labels.
+func TestMetricsAreDocumented(t *testing.T) {
+	operating, err := os.ReadFile(filepath.Join(root(t), "docs", "operating.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	source, err := os.ReadFile(filepath.Join(root(t), "controllers", "metrics.go"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	declared := regexp.MustCompile(`(?s)"(assay_[a-z_]+)".*?\[\]string\{([^}]*)\}`).FindAllStringSubmatch(string(source), -1)
+	if len(declared) < 3 {
+		t.Fatalf("expected metrics in controllers/metrics.go, found %d", len(declared))
+	}
+	for _, m := range declared {
+		labels := strings.ReplaceAll(strings.ReplaceAll(m[2], `"`, ""), " ", "")
+		if want := fmt.Sprintf("`%s{%s}`", m[1], labels); !strings.Contains(string(operating), want) {
+			t.Errorf("docs/operating.md: expected %s", want)
+		}
+	}
+}
