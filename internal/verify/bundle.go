@@ -45,8 +45,17 @@ func readBundle(s Signature) (candidate, error) {
 	if envelope.GetPayloadType() != inTotoPayloadType {
 		return nil, errNotASignature
 	}
+	// "DSSE envelopes in a bundle MUST have exactly one signature"
+	// (sigstore_bundle.proto): sigstore-go sees to it too, but so late that it
+	// looks like a wrong key.
+	if n := len(envelope.GetSignatures()); n != 1 {
+		return nil, fmt.Errorf("it holds %s, not 1", countOf(n, "signature"))
+	}
 	var statement struct {
 		PredicateType string `json:"predicateType"`
+		Subject       []struct {
+			Digest map[string]string `json:"digest"`
+		} `json:"subject"`
 	}
 	if err := json.Unmarshal(envelope.GetPayload(), &statement); err != nil {
 		return nil, fmt.Errorf("its payload is not an in-toto statement")
@@ -63,6 +72,13 @@ func (c bundleCandidate) verifiedBy(v signature.Verifier, digest v1.Hash) result
 	raw, err := hex.DecodeString(digest.Hex)
 	if err != nil {
 		return wrongDigest
+	}
+	if _, pure := v.(*signature.ED25519Verifier); pure && c.bundle.GetMessageSignature() != nil {
+		// Pure Ed25519 is over the message itself, and here is only its digest.
+		// sigstore-go refuses this too, but does not see it behind the
+		// ExpiringKey: it would take a signature over the empty message for
+		// one over any digest.
+		return wrongKey
 	}
 	verifier, err := newKeyVerifier(v)
 	if err != nil {

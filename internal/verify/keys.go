@@ -6,11 +6,13 @@ import (
 	"crypto/ecdsa"
 	"crypto/ed25519"
 	"crypto/elliptic"
+	"crypto/rsa"
 	"crypto/sha256"
 	"crypto/x509"
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
+	"strings"
 
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -82,6 +84,11 @@ func wholeBlock(text []byte, block *pem.Block, after []byte) error {
 	if !bytes.HasPrefix(consumed, []byte(begin)) || bytes.Count(consumed, []byte(begin)) != 1 {
 		return fmt.Errorf("expected nothing but PEM blocks, found text or a malformed block in front of one")
 	}
+	if len(block.Headers) > 0 {
+		// RFC 7468, section 2: "textual encoding does *not* define or permit
+		// headers to be encoded alongside the data".
+		return fmt.Errorf("expected a PEM block without headers, found %d", len(block.Headers))
+	}
 	return nil
 }
 
@@ -94,7 +101,7 @@ func parseBlock(block *pem.Block) (Key, error) {
 	case string(cryptoutils.PKCS1PublicKeyPEMType):
 		public, err = x509.ParsePKCS1PublicKey(block.Bytes)
 	default:
-		return Key{}, fmt.Errorf("expected the type \"PUBLIC KEY\", found %.40q", block.Type)
+		return Key{}, fmt.Errorf("expected the type \"PUBLIC KEY\", found %s", typeOf(block))
 	}
 	if err != nil {
 		// The parser's own error may quote what it read.
@@ -103,8 +110,19 @@ func parseBlock(block *pem.Block) (Key, error) {
 	return newKey(public)
 }
 
+// typeOf names the type of a block that is no public key: what is stored by
+// mistake, if it is well known, and no text of the block's own.
+func typeOf(block *pem.Block) string {
+	for _, known := range []string{"CERTIFICATE", "PRIVATE KEY"} {
+		if strings.HasSuffix(block.Type, known) {
+			return fmt.Sprintf("a %q", known)
+		}
+	}
+	return "another one"
+}
+
 func newKey(public crypto.PublicKey) (Key, error) {
-	if err := cryptoutils.ValidatePubKey(public); err != nil {
+	if err := validateKey(public); err != nil {
 		return Key{}, fmt.Errorf("expected RSA of 2048, 3072 or 4096 bits, ECDSA on P-256, P-384 or P-521, or Ed25519: %w", err)
 	}
 	der, err := x509.MarshalPKIXPublicKey(public)
@@ -117,6 +135,25 @@ func newKey(public crypto.PublicKey) (Key, error) {
 	}
 	sum := sha256.Sum256(der)
 	return Key{fingerprint: "sha256:" + hex.EncodeToString(sum[:]), verifiers: verifiers}, nil
+}
+
+func validateKey(public crypto.PublicKey) error {
+	if err := cryptoutils.ValidatePubKey(public); err != nil {
+		return err
+	}
+	if k, ok := public.(*rsa.PublicKey); ok {
+		// ValidatePubKey counts whole bytes, so that 2041 bits pass as 2048.
+		if bits := k.N.BitLen(); bits != 8*k.Size() {
+			return fmt.Errorf("an RSA modulus of %d bits is not supported", bits)
+		}
+		// RFC 8017, section 3.1: "the RSA public exponent e is an integer
+		// between 3 and n - 1", and it is odd. With 1, a message is its own
+		// signature.
+		if k.E < 3 || k.E%2 == 0 {
+			return fmt.Errorf("an RSA exponent that is even or less than 3 is not supported")
+		}
+	}
+	return nil
 }
 
 func verifiersOf(public crypto.PublicKey) ([]signature.Verifier, error) {

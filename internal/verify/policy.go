@@ -119,12 +119,7 @@ func (p Policy) Hash() string {
 		Authorities []authority `json:"authorities"`
 	}{Version: 1, Threshold: p.Threshold}
 	for _, a := range p.Authorities {
-		fingerprints := make([]string, 0, len(a.Keys))
-		for _, k := range a.Keys {
-			fingerprints = append(fingerprints, k.fingerprint)
-		}
-		slices.Sort(fingerprints)
-		form.Authorities = append(form.Authorities, authority{a.Name, slices.Compact(fingerprints), a.TransparencyLog})
+		form.Authorities = append(form.Authorities, authority{a.Name, a.fingerprints(), a.TransparencyLog})
 	}
 	raw, err := json.Marshal(form)
 	if err != nil {
@@ -132,4 +127,14 @@ func (p Policy) Hash() string {
 	}
 	sum := sha256.Sum256(raw)
 	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+// fingerprints are those of the authority's keys, sorted, each once.
+func (a Authority) fingerprints() []string {
+	all := make([]string, 0, len(a.Keys))
+	for _, k := range a.Keys {
+		all = append(all, k.fingerprint)
+	}
+	slices.Sort(all)
+	return slices.Compact(all)
 }

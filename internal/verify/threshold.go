@@ -5,19 +5,21 @@ package verify
 // counts for two authorities, and two signatures by one signer are one signer:
 // the number of satisfied authorities is a maximum matching between authorities
 // and keys that signed (Kuhn's algorithm; at most MaxAuthorities × MaxKeys
-// edges).
+// edges). Which of the possible assignments it is depends on the order of the
+// authorities and on neither that of their keys nor that of the signatures, as
+// [Policy.Hash] promises.
 func (j *judgement) match() []Signer {
 	authorityOf := map[string]int{} // by the key's fingerprint
 	var assign func(authority int, tried map[string]bool) bool
 	assign = func(authority int, tried map[string]bool) bool {
-		for _, k := range j.policy.Authorities[authority].Keys {
-			if _, signed := j.accepted[k.fingerprint]; !signed || tried[k.fingerprint] {
+		for _, fingerprint := range j.policy.Authorities[authority].fingerprints() {
+			if _, signed := j.accepted[fingerprint]; !signed || tried[fingerprint] {
 				continue
 			}
-			tried[k.fingerprint] = true
-			holder, held := authorityOf[k.fingerprint]
+			tried[fingerprint] = true
+			holder, held := authorityOf[fingerprint]
 			if !held || assign(holder, tried) {
-				authorityOf[k.fingerprint] = authority
+				authorityOf[fingerprint] = authority
 				return true
 			}
 		}

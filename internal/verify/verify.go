@@ -56,11 +56,15 @@ type judgement struct {
 	policy Policy
 	digest v1.Hash
 	// accepted holds the keys that signed the digest, by fingerprint, and the
-	// format of the first such signature.
+	// format: where a key signed in both, the one whose name sorts first, so
+	// that the evidence does not follow the order in which a registry lists
+	// signatures.
 	accepted map[string]Format
 	// What the others lacked.
 	attestations, malformed, byOthers, overOthers int
-	firstMalformed                                string
+	// anyMalformed is what is wrong with one that is malformed: of several, the
+	// text that sorts first, for the same reason.
+	anyMalformed string
 }
 
 func (j *judgement) judge(s Signature) {
@@ -70,8 +74,8 @@ func (j *judgement) judge(s Signature) {
 		j.attestations++
 		return
 	case err != nil:
-		if j.malformed++; j.malformed == 1 {
-			j.firstMalformed = err.Error()
+		if j.malformed++; j.malformed == 1 || err.Error() < j.anyMalformed {
+			j.anyMalformed = err.Error()
 		}
 		return
 	}
@@ -96,7 +100,7 @@ func (j *judgement) try(c candidate, k Key, f Format) result {
 		best = max(best, guarded(c, v, j.digest))
 	}
 	if best == accepted {
-		if _, ok := j.accepted[k.fingerprint]; !ok {
+		if known, ok := j.accepted[k.fingerprint]; !ok || f < known {
 			j.accepted[k.fingerprint] = f
 		}
 	}
@@ -148,8 +152,8 @@ func (j *judgement) refusal(signers []Signer) *Refusal {
 			j.digest, j.expectedKeys(), countOf(j.byOthers, "signature"))}
 	case j.malformed > 0:
 		return &Refusal{ReasonSignatureInvalid, fmt.Sprintf(
-			"%s: expected a signature by %s, found %s that cannot be read; of the first, %s",
-			j.digest, j.expectedKeys(), countOf(j.malformed, "signature"), j.firstMalformed)}
+			"%s: expected a signature by %s, found %s that cannot be read; of one, %s",
+			j.digest, j.expectedKeys(), countOf(j.malformed, "signature"), j.anyMalformed)}
 	case j.attestations > 0:
 		return &Refusal{ReasonNoSignature, fmt.Sprintf(
 			"%s: expected a signature by %s, found none; %s found, which is not a signature",

@@ -1,0 +1,125 @@
+package verify
+
+import (
+	"crypto"
+	"errors"
+	"io"
+	"strings"
+	"testing"
+
+	v1 "github.com/google/go-containerregistry/pkg/v1"
+	intoto "github.com/in-toto/attestation/go/v1"
+	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// panicking is a verifier with a bug that a signature can reach.
+type panicking struct{}
+
+func (panicking) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) {
+	panic("in a library")
+}
+
+func (panicking) VerifySignature(io.Reader, io.Reader, ...signature.VerifyOption) error {
+	panic("in a library")
+}
+
+// believing is a verifier that accepts everything.
+type believing struct{ panicking }
+
+func (believing) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) { return nil, nil }
+
+func (believing) VerifySignature(io.Reader, io.Reader, ...signature.VerifyOption) error { return nil }
+
+var digest = "sha256:" + strings.Repeat("0a", 32)
+
+// forged are signatures over digest, in both formats, for verifiers that do
+// not look at them.
+func forged(format Format) Signature {
+	if format == FormatCosign {
+		return Signature{
+			Format:      FormatCosign,
+			Payload:     []byte(`{"critical":{"image":{"docker-manifest-digest":"` + digest + `"},"type":"cosign container image signature"}}`),
+			Annotations: []byte(`{"dev.cosignproject.cosign/signature":"AAAA"}`),
+		}
+	}
+	const statement = "eyJwcmVkaWNhdGVUeXBlIjoiaHR0cHM6Ly9zaWdzdG9yZS5kZXYvY29zaWduL3NpZ24vdjEiLCJzdWJqZWN0IjpbeyJkaWdlc3QiOnsic2hhMjU2IjoiMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYTBhMGEwYSJ9fV19"
+	return Signature{Format: FormatBundle, Payload: []byte(`{"mediaType":"application/vnd.dev.sigstore.bundle.v0.3+json",` +
+		`"verificationMaterial":{"publicKey":{}},"dsseEnvelope":{"payload":"` + statement + `",` +
+		`"payloadType":"application/vnd.in-toto+json","signatures":[{"sig":"AAAA"}]}}`)}
+}
+
+func keyed(verifiers ...signature.Verifier) Policy {
+	a := Authority{Name: "a", TransparencyLog: LogIgnore}
+	for i, v := range verifiers {
+		a.Keys = append(a.Keys, Key{fingerprint: string(rune('a' + i)), verifiers: []signature.Verifier{v}})
+	}
+	return Policy{Threshold: 1, Authorities: []Authority{a}}
+}
+
+// A panic over one signature and one key is a no for them, and for no other.
+func TestPanics(t *testing.T) {
+	for _, format := range []Format{FormatCosign, FormatBundle} {
+		t.Run(string(format), func(t *testing.T) {
+			v, err := Verify(keyed(panicking{}), digest, []Signature{forged(format)})
+			var refusal *Refusal
+			if !errors.As(err, &refusal) || refusal.Reason != ReasonKeyMismatch || !v.IsZero() {
+				t.Errorf("expected %s, found %v", ReasonKeyMismatch, err)
+			}
+			v, err = Verify(keyed(panicking{}, believing{}, panicking{}), digest, []Signature{{}, forged(format), {}})
+			if err != nil || v.Signers()[0].KeyFingerprint != "b" {
+				t.Errorf("a panic stands in the way of another key: %v", err)
+			}
+		})
+	}
+}
+
+type panickingCandidate struct{}
+
+func (panickingCandidate) verifiedBy(signature.Verifier, v1.Hash) result {
+	panic(errors.New("any value"))
+}
+
+func TestGuarded(t *testing.T) {
+	if got := guarded(panickingCandidate{}, believing{}, v1.Hash{}); got != wrongKey {
+		t.Errorf("expected %d, found %d", wrongKey, got)
+	}
+}
+
+// Even a key that accepts everything says yes to signatures over the digest
+// alone, and to no attestation.
+func TestBindingDoesNotDependOnTheKey(t *testing.T) {
+	for _, format := range []Format{FormatCosign, FormatBundle} {
+		t.Run(string(format), func(t *testing.T) {
+			if _, err := Verify(keyed(believing{}), digest, []Signature{forged(format)}); err != nil {
+				t.Fatalf("the test itself is wrong: %v", err)
+			}
+			other := "sha256:" + strings.Repeat("0b", 32)
+			var refusal *Refusal
+			if _, err := Verify(keyed(believing{}), other, []Signature{forged(format)}); !errors.As(err, &refusal) || refusal.Reason != ReasonSignatureInvalid {
+				t.Errorf("another digest: %v", err)
+			}
+		})
+	}
+}
+
+// The predicate type is looked at twice: in what was read, to say what it is,
+// and in what was verified, which decides.
+func TestPredicateTypeOfWhatWasVerified(t *testing.T) {
+	tests := map[string]struct {
+		result sigstore.VerificationResult
+		want   bool
+	}{
+		"Signature":   {sigstore.VerificationResult{Statement: &intoto.Statement{PredicateType: SignPredicateType}}, true},
+		"Attestation": {sigstore.VerificationResult{Statement: &intoto.Statement{PredicateType: "https://slsa.dev/provenance/v1"}}, false},
+		"NoType":      {sigstore.VerificationResult{Statement: &intoto.Statement{}}, false},
+		"Message":     {sigstore.VerificationResult{}, true},
+	}
+	for name, tt := range tests {
+		t.Run(name, func(t *testing.T) {
+			if got := isSignature(&tt.result); got != tt.want {
+				t.Errorf("expected %t, found %t", tt.want, got)
+			}
+		})
+	}
+}
