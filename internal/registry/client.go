@@ -6,6 +6,8 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
+	"strings"
 	"sync"
 	"time"
 
@@ -104,8 +106,12 @@ func (c *Client) session(ctx context.Context) (*http.Client, error) {
 	return s, nil
 }
 
+// named says in errors what of the repository was asked for.
+func (c *Client) named(what string) string { return c.repo.String() + ": " + what }
+
 // do sends one request. What names it in errors. The caller closes the body.
 func (c *Client) do(ctx context.Context, what, method, url, accept string) (*http.Response, error) {
+	what = c.named(what)
 	s, err := c.session(ctx)
 	if err != nil {
 		return nil, requestError(what, err)
@@ -128,9 +134,12 @@ func (c *Client) do(ctx context.Context, what, method, url, accept string) (*htt
 	return response, nil
 }
 
-// guard keeps requests to the protocol that the spec allows, below everything
-// that go-containerregistry decides: for host names that look local it would
-// fall back to plain HTTP by itself, with the credentials.
+// guard keeps requests to the protocol that the spec allows, and away from
+// addresses that only the cluster reaches, such as a cloud's metadata service,
+// unless the registry is at such an address itself. It stands below everything
+// that go-containerregistry decides: that library falls back to plain HTTP by
+// itself for host names that look local, with the credentials, and follows
+// redirects of its ping and of the token server by rules of its own.
 type guard struct {
 	inner    http.RoundTripper
 	host     string
@@ -147,6 +156,8 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 		return nil, &plainHTTPError{"refused to speak plain HTTP: write insecure: true to allow it for this registry"}
 	case r.URL.Scheme == "https" && g.insecure && r.URL.Host == g.host:
 		return nil, &plainHTTPError{"insecure: true means plain HTTP, which the registry does not speak"}
+	case r.URL.Host != g.host && isInternal(r.URL.Hostname()) && !isInternal((&url.URL{Host: g.host}).Hostname()):
+		return nil, &redirectError{"redirected to an internal address"}
 	}
 	return g.inner.RoundTrip(r)
 }
@@ -155,27 +166,31 @@ type redirectError struct{ message string }
 
 func (e *redirectError) Error() string { return e.message }
 
-// checkRedirect lets blobs come from another host, and keeps a registry from
-// sending the controller to addresses that only the cluster reaches, such as a
-// cloud's metadata service.
-func checkRedirect(r *http.Request, via []*http.Request) error {
+// checkRedirect lets blobs come from another host; the guard says from which.
+func checkRedirect(_ *http.Request, via []*http.Request) error {
 	if len(via) > maxRedirects {
 		return &redirectError{fmt.Sprintf("redirected more than %d times", maxRedirects)}
-	}
-	origin, target := via[0].URL.Hostname(), r.URL.Hostname()
-	if origin != target && isInternal(target) && !isInternal(origin) {
-		return &redirectError{"redirected to an internal address"}
 	}
 	return nil
 }
 
+// sharedAddresses are for carriers' networks (RFC 6598), which clouds use for
+// Pods and for a metadata service, too.
+var sharedAddresses = netip.MustParsePrefix("100.64.0.0/10")
+
+// isInternal knows an address by its form. What a name resolves to is not
+// looked at: a registry's own name may well lead to an internal address.
 func isInternal(host string) bool {
+	host = strings.ToLower(strings.TrimSuffix(host, "."))
+	if host == "localhost" || strings.HasSuffix(host, ".localhost") {
+		return true // RFC 6761, section 6.3.
+	}
 	ip, err := netip.ParseAddr(host)
 	if err != nil {
 		return false
 	}
-	ip = ip.Unmap()
-	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified()
+	ip = ip.Unmap().WithZone("")
+	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || sharedAddresses.Contains(ip)
 }
 
 func (p *Pool) hasNoReferrers(host string) bool {

@@ -37,6 +37,7 @@ func (c *Client) manifest(ctx context.Context, reference, accept string) (body [
 		return nil, false, err
 	}
 	defer closeBody(response)
+	what = c.named(what)
 	switch response.StatusCode {
 	case http.StatusOK:
 	case http.StatusNotFound:
@@ -63,6 +64,7 @@ func (c *Client) blob(ctx context.Context, digest string, size int64, w io.Write
 		return err
 	}
 	defer closeBody(response)
+	what = c.named(what)
 	if response.StatusCode != http.StatusOK {
 		return statusError(what, response.StatusCode, response.Header)
 	}

@@ -7,6 +7,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"io"
+	"maps"
+	"slices"
 	"strings"
 
 	"github.com/google/go-containerregistry/pkg/authn"
@@ -16,15 +19,14 @@ import (
 // fields are unexported and it prints as a placeholder, so that it does not
 // reach a log.
 type Credentials struct {
-	config authn.AuthConfig
+	// config is a pointer because fmt prints the fields of what holds a
+	// Credentials in an unexported field, and calls no method of it.
+	config *authn.AuthConfig
 	id     string
 }
 
-// String keeps the credentials out of logs and errors.
-func (Credentials) String() string { return "(credentials)" }
-
-// GoString keeps the credentials out of logs and errors.
-func (Credentials) GoString() string { return "(credentials)" }
+// Format keeps the credentials out of logs and errors, whatever the verb.
+func (Credentials) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "(credentials)") }
 
 // IsZero reports whether c is anonymous.
 func (c Credentials) IsZero() bool { return c.id == "" }
@@ -33,7 +35,7 @@ func (c Credentials) authenticator() authn.Authenticator {
 	if c.IsZero() {
 		return authn.Anonymous
 	}
-	return authn.FromConfig(c.config)
+	return authn.FromConfig(*c.config)
 }
 
 // ParseDockerConfig picks from the content of a kubernetes.io/dockerconfigjson
@@ -55,7 +57,7 @@ func ParseDockerConfig(raw []byte, repo Repository) (Credentials, error) {
 		return Credentials{}, errors.New(`expected JSON with an object "auths", found something else`)
 	}
 	best, length := "", -1
-	for key := range config.Auths {
+	for _, key := range slices.Sorted(maps.Keys(config.Auths)) { // Of two keys for one place, always the same.
 		if place := authPlace(key); matchesPlace(repo, place) && len(place) > length {
 			best, length = key, len(place)
 		}
@@ -77,7 +79,7 @@ func ParseDockerConfig(raw []byte, repo Repository) (Credentials, error) {
 		return Credentials{}, fmt.Errorf(`expected credentials in the entry for %s, found none`, repo.Host())
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{auth.Username, auth.Password, auth.IdentityToken, auth.RegistryToken}, "\x00")))
-	return Credentials{config: auth, id: hex.EncodeToString(sum[:])}, nil
+	return Credentials{config: &auth, id: hex.EncodeToString(sum[:])}, nil
 }
 
 // authPlace normalises a key of "auths" to host[/path].

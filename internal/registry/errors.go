@@ -10,7 +10,6 @@ import (
 	"net"
 	"net/http"
 	"net/url"
-	"os"
 	"strconv"
 	"strings"
 	"syscall"
@@ -92,8 +91,10 @@ func requestError(what string, err error) *Error {
 	}
 	var answered *transport.Error
 	if errors.As(err, &answered) {
-		// The ping or the token server: its text stays out of the message.
-		return statusError(what+": authenticating", answered.StatusCode, nil)
+		// The ping or the token server: its text stays out of the message, and
+		// so does that it was one of them, which depends on whether there is a
+		// session already.
+		return statusError(what, answered.StatusCode, nil)
 	}
 	return errorf(RegistryUnavailable, "%s: %s", what, describe(err))
 }
@@ -101,6 +102,11 @@ func requestError(what string, err error) *Error {
 // describe words a failed request in terms that stay the same on every retry:
 // the errors of package net hold ephemeral ports, those of crypto/x509 the
 // time, those of net/http the query of a redirect, which may be a secret.
+//
+// For a host that looks local, and wherever plain HTTP is allowed,
+// go-containerregistry tries both protocols, of which the guard refuses one,
+// and returns both errors: what the guard says is looked at last, or it would
+// hide why the other one failed.
 func describe(err error) string {
 	var (
 		plain    *plainHTTPError
@@ -111,20 +117,21 @@ func describe(err error) string {
 		cert     *tls.CertificateVerificationError
 		record   tls.RecordHeaderError
 		redirect *redirectError
+		timeout  interface{ Timeout() bool }
 	)
 	switch {
-	case errors.As(err, &plain):
-		return plain.Error()
 	case errors.As(err, &redirect):
 		return redirect.Error()
 	case errors.Is(err, context.Canceled):
 		return "canceled"
-	case errors.Is(err, context.DeadlineExceeded), os.IsTimeout(err):
+	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():
 		return "no answer in time"
 	case errors.As(err, &dns):
 		return "the host name cannot be resolved"
 	case errors.Is(err, syscall.ECONNREFUSED):
 		return "connection refused"
+	case errors.Is(err, syscall.EHOSTUNREACH), errors.Is(err, syscall.ENETUNREACH):
+		return "no route to the registry"
 	case errors.Is(err, syscall.ECONNRESET), errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):
 		return "connection closed before the answer was complete"
 	case errors.As(err, &unknown):
@@ -137,6 +144,8 @@ func describe(err error) string {
 		return "the registry's certificate is not valid"
 	case errors.As(err, &record), strings.Contains(err.Error(), "server gave HTTP response to HTTPS client"):
 		return "the registry does not speak HTTPS: write insecure: true for plain HTTP"
+	case errors.As(err, &plain):
+		return plain.Error()
 	}
 	var u *url.Error
 	if errors.As(err, &u) {

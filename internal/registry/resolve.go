@@ -40,6 +40,8 @@ func (r Revision) String() string {
 // unless the pin is all there is. Errors are of type *Error.
 func (c *Client) Resolve(ctx context.Context, s Selector) (Revision, error) {
 	switch {
+	case s.ByDigest() && s.digest == "":
+		return Revision{}, errorf(VersionNotFound, "%s: nothing is selected", c.repo)
 	case s.ByDigest():
 		digest, err := c.head(ctx, s.digest, "digest "+s.digest)
 		return Revision{Digest: digest}, err
@@ -92,7 +94,7 @@ func (c *Client) head(ctx context.Context, reference, what string) (string, erro
 	case http.StatusNotFound:
 		return "", c.notFound(ctx, what)
 	default:
-		return "", statusError(c.repo.String()+": "+what, response.StatusCode, response.Header)
+		return "", statusError(c.named(what), response.StatusCode, response.Header)
 	}
 	digest := response.Header.Get(digestHeader)
 	if digest == "" {
@@ -163,9 +165,9 @@ func (c *Client) tagPage(ctx context.Context, address string) (tags []string, ne
 	case http.StatusNotFound:
 		return nil, "", errorf(RepositoryNotFound, "%s: the registry does not know the repository", c.repo)
 	default:
-		return nil, "", statusError(c.repo.String()+": "+what, response.StatusCode, response.Header)
+		return nil, "", statusError(c.named(what), response.StatusCode, response.Header)
 	}
-	body, err := readAll(what, response.Body, maxPageBytes)
+	body, err := readAll(c.named(what), response.Body, maxPageBytes)
 	if err != nil {
 		return nil, "", err
 	}

@@ -226,6 +226,10 @@ func (s *collector) referrers(ctx context.Context) ([]descriptor, error) {
 		if err != nil {
 			return nil, err
 		}
+		if !supported && page > 0 {
+			// It has the API, or there was no first page.
+			return nil, errorf(RegistryUnavailable, "%s: the registry lists referrers and does not have the list's next page", s.digest)
+		}
 		if !supported {
 			c.pool.noteNoReferrers(c.repo.Host())
 			return s.fallbackTag(ctx)
@@ -251,9 +255,9 @@ func (s *collector) referrersPage(ctx context.Context, address string) (found []
 	case http.StatusNotFound, http.StatusBadRequest, http.StatusNotAcceptable:
 		return nil, "", false, nil
 	default:
-		return nil, "", false, statusError(s.client.repo.String()+": "+what, response.StatusCode, response.Header)
+		return nil, "", false, statusError(s.client.named(what), response.StatusCode, response.Header)
 	}
-	body, err := readAll(what, response.Body, maxPageBytes)
+	body, err := readAll(s.client.named(what), response.Body, maxPageBytes)
 	if err != nil {
 		return nil, "", false, err
 	}
