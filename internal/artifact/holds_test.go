@@ -126,6 +126,35 @@ func TestHoldsFindsWhatTheDiskLost(t *testing.T) {
 	}
 }
 
+// What was gone for a while is not what was checked.
+func TestHoldsChecksAgainWhatCameBack(t *testing.T) {
+	s := newStore(t, Options{})
+	published, file := publish(t, s, owner, layer(regular("a", "1")))
+	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for name, want := range map[string]bool{"the same": true, "another of that size": false} {
+		if err := os.Remove(file); err != nil {
+			t.Fatal(err)
+		}
+		if s.Holds(owner, published.Path, published.Digest) {
+			t.Error("expected not to hold it while it is gone")
+		}
+		back := data
+		if !want {
+			back = flipped(data, 20)
+		}
+		if err := os.WriteFile(file, back, 0o600); err != nil {
+			t.Fatal(err)
+		}
+		if got := s.Holds(owner, published.Path, published.Digest); got != want {
+			t.Errorf("%s: expected %v, found %v", name, want, got)
+		}
+		publish(t, s, owner, layer(regular("a", "1")))
+	}
+}
+
 // It is asked at every poll: the archive is read once a process.
 func TestHoldsReadsOnce(t *testing.T) {
 	s := newStore(t, Options{})

@@ -18,8 +18,8 @@ func (t *tree) addLayer(r io.Reader, compressed int64) error {
 	stream := &meter{overhead: &t.overhead, limits: t.limits, most: t.limits.streamBytes(compressed), layer: t.layers}
 	err := t.readLayer(bufio.NewReaderSize(source, 64<<10), stream)
 
-	// Whoever reads wraps or replaces the error of whom it reads from, so the
-	// innermost that failed is asked first.
+	// Whose fault it is: the disk's is asked for first, since a reader may put
+	// an error of its own in the place of that of whom it reads from.
 	var own *Error
 	switch {
 	case err == nil:
@@ -28,8 +28,6 @@ func (t *tree) addLayer(r io.Reader, compressed int64) error {
 		return storageFailed("reading a layer", source.err)
 	case t.spool.err != nil:
 		return storageFailed("spooling the files of the layers", t.spool.err)
-	case stream.err != nil:
-		return stream.err
 	case errors.As(err, &own):
 		return own
 	case errors.Is(err, io.EOF), errors.Is(err, io.ErrUnexpectedEOF):

@@ -108,6 +108,7 @@ func TestPublishRefusesEntries(t *testing.T) {
 		"NUL":                            {item{name: "x", body: "x", pax: map[string]string{"path": "a\x00b"}}, []string{"layer 1"}},
 		"invalid UTF-8":                  {regular("a\xffb", "x"), []string{`"a\xffb"`, "UTF-8"}},
 		"no name":                        {regular("", "x"), []string{`""`, "name"}},
+		"no name of a folder":            {dir(""), []string{`""`, "expected a name, found none"}},
 		"long element":                   {item{name: "x", body: "x", pax: map[string]string{"path": "a/" + long}}, []string{"255", "256"}},
 		"long path":                      {item{name: "x", body: "x", pax: map[string]string{"path": deep}}, []string{"1024", "1025"}},
 		"very long path":                 {item{name: "x", body: "x", pax: map[string]string{"path": strings.Repeat("\u0300", 100_000)}}, []string{"(200000 bytes)"}},

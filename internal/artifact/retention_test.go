@@ -142,6 +142,18 @@ func TestAdopt(t *testing.T) {
 	}
 }
 
+// The retention begins when Adopt is called, and not when Collect is next.
+func TestAdoptSupersedes(t *testing.T) {
+	c := newClock()
+	s := newStore(t, Options{Retention: time.Minute, Now: c.Now})
+	first, _ := publish(t, s, owner, layer(regular("a", "1")))
+	publish(t, s, owner, layer(regular("a", "2")))
+	s.Adopt(owner, first.Digest)
+	c.advance(time.Minute)
+	collect(t, s)
+	wantArchives(t, s, "a minute later", first)
+}
+
 func copyTimes(t *testing.T, from, to string, names ...string) {
 	t.Helper()
 	for _, name := range names {
@@ -175,6 +187,7 @@ func TestCollectRemovesStrays(t *testing.T) {
 	plant(t, s, owner.signatures(zero), "without an archive")
 	plant(t, s, owner.folder()+"/notes.txt", "x")
 	plant(t, s, owner.folder()+"/"+zero+".tar.gz.part", "x")
+	plant(t, s, published.Path+".part", "x")
 	plant(t, s, owner.archive(zero)+"/folder", "x")
 	collect(t, s)
 	wantArchives(t, s, "collected", published)

@@ -25,6 +25,10 @@ func TestServerServesNothingElse(t *testing.T) {
 	plant(t, s, hex+archiveSuffix, "x")
 	plant(t, s, archiveFolder+"/"+hex+archiveSuffix, "x")
 	plant(t, s, owner.folder()+"/notes.txt", "x")
+	plant(t, s, owner.folder()+"/"+hex[1:]+archiveSuffix, "x")
+	plant(t, s, owner.folder()+"/"+strings.ToUpper(hex)+archiveSuffix, "x")
+	plant(t, s, Owner{"Upper", "x"}.archive(hex), "x")
+	plant(t, s, Owner{"x", "Upper"}.archive(hex), "x")
 	plant(t, s, owner.folder()+"/sub/"+hex+archiveSuffix, "x")
 	plant(t, s, owner.archive(zero)+"/x", "a folder of that name")
 	ones := strings.Repeat("1", 64)
@@ -58,6 +62,9 @@ func TestServerServesNothingElse(t *testing.T) {
 		"a parent":                      "x/../" + published.Path,
 		"a parent out of the root":      "../../../../../../etc/passwd",
 		"a parent in the name":          archiveFolder + "/modules/../modules/podinfo/" + hex + archiveSuffix,
+		"a parent in place of a name":   archiveFolder + "/modules/../" + hex + archiveSuffix,
+		"no owner's namespace":          Owner{"Upper", "x"}.archive(hex),
+		"no owner's name":               Owner{"x", "Upper"}.archive(hex),
 		"another kind":                  "x" + published.Path,
 		"a slash that is escaped":       strings.Replace(published.Path, "/", "%2F", 1),
 		"a letter that is escaped":      strings.Replace(published.Path, "modulesource", "%6dodulesource", 1),

@@ -66,22 +66,23 @@ func TestSignaturesOfTheLastPublication(t *testing.T) {
 
 func TestSignaturesRefuses(t *testing.T) {
 	hex := strings.Repeat("ab", 32)
+	const good = `{"signatures":[{"format":"cosign"}]}`
 	cases := map[string]struct {
 		digest string
 		file   string // planted if not empty
 		is     error
 	}{
 		"nothing kept":             {digest: "sha256:" + hex, is: fs.ErrNotExist},
-		"a digest without a name":  {digest: hex},
-		"another algorithm":        {digest: "sha512:" + hex},
-		"a digest that leads away": {digest: "sha256:../../../../etc/passwd"},
-		"upper case":               {digest: "sha256:" + strings.ToUpper(hex)},
-		"no JSON":                  {digest: "sha256:" + hex, file: "SECRET"},
-		"cut short":                {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign","payload":"SECR`},
-		"wrong types":              {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign","payload":"S ECRET"}]}`},
+		"a digest without a name":  {digest: hex, file: good},
+		"another algorithm":        {digest: "sha512:" + hex, file: good},
+		"a digest that leads away": {digest: "sha256:../" + owner.Name + "/" + hex, file: good},
+		"upper case":               {digest: "sha256:" + strings.ToUpper(hex), file: good},
+		"no JSON":                  {digest: "sha256:" + hex, file: "QUIET"},
+		"cut short":                {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign","payload":"QUI`},
+		"wrong types":              {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign","payload":"Q UIET"}]}`},
 		"none in it":               {digest: "sha256:" + hex, file: `{"signatures":[]}`},
-		"two values":               {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign"}]}{}`},
-		"too large":                {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign"}]}` + strings.Repeat(" ", maxKeptBytes)},
+		"two values":               {digest: "sha256:" + hex, file: good + "{}"},
+		"too large":                {digest: "sha256:" + hex, file: good + strings.Repeat(" ", maxKeptBytes)},
 		"too many":                 {digest: "sha256:" + hex, file: `{"signatures":[` + strings.Repeat("{},", verify.MaxSignatures) + `{}]}`},
 	}
 	for name, c := range cases {
@@ -98,7 +99,7 @@ func TestSignaturesRefuses(t *testing.T) {
 			if got != nil {
 				t.Errorf("found %v", got)
 			}
-			if err != nil && (strings.Contains(err.Error(), "ECR") || strings.Contains(err.Error(), s.dir)) {
+			if err != nil && (strings.ContainsAny(err.Error(), "Q'") || strings.Contains(err.Error(), s.dir)) {
 				t.Errorf("the text repeats the content or a path: %v", err)
 			}
 		})

@@ -185,3 +185,17 @@ func TestOwnerRefusesUnsafeNames(t *testing.T) {
 		}
 	}
 }
+
+// Not even what is there, and in order, is held for an owner that cannot be.
+func TestHoldsRefusesUnsafeOwners(t *testing.T) {
+	s := newStore(t, Options{})
+	published, _ := publish(t, s, owner, layer(regular("a", "1")))
+	unsafe := Owner{Namespace: owner.Namespace, Name: "Upper"}
+	if err := os.Rename(filepath.Join(s.dir, owner.folder()), filepath.Join(s.dir, unsafe.folder())); err != nil {
+		t.Fatal(err)
+	}
+	hex, _ := hexOf(published.Digest)
+	if s.Holds(unsafe, unsafe.archive(hex), published.Digest) {
+		t.Error("expected not to hold it")
+	}
+}

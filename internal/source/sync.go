@@ -59,20 +59,30 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (Outcome, error) {
 	if err != nil {
 		return Outcome{}, fail(StepResolve, err)
 	}
-	if revision == r.Current {
-		return Outcome{Revision: revision, Unchanged: true}, nil
-	}
 	if pin := r.Selector.Pin(); pin != "" && revision.Digest != pin {
 		return Outcome{Revision: revision}, &Error{Step: StepResolve, Kind: Refused, Reason: ReasonDigestMismatch,
 			Message: fmt.Sprintf("%s: expected the pinned digest %s, found %s", revision.Version, pin, revision.Digest)}
+	}
+	if revision == r.Current {
+		return Outcome{Revision: revision, Unchanged: true}, nil
 	}
 	return s.acquire(ctx, client, r, revision)
 }
 
 // Rebuild takes a revision that was published before all the way again,
-// without resolving anything.
+// without resolving anything but that its digest is there: of what a repository
+// does not have any more, nobody can say that it is not signed.
 func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revision) (Outcome, error) {
-	return s.acquire(ctx, s.Pool.Client(r.Repository, r.Credentials), r, revision)
+	client := s.Pool.Client(r.Repository, r.Credentials)
+	pin, err := registry.NewSelector("", "", revision.Digest, "")
+	if err == nil {
+		r.Selector = pin
+		_, err = s.resolve(ctx, client, r)
+	}
+	if err != nil {
+		return Outcome{}, fail(StepResolve, err)
+	}
+	return s.acquire(ctx, client, r, revision)
 }
 
 // Judge judges a digest by signatures that were kept, asking nobody.
