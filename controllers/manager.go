@@ -35,6 +35,7 @@ import (
 )
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=assay-system,resources=leases,verbs=get;create;update
+// +kubebuilder:rbac:groups="",namespace=assay-system,resources=events,verbs=create
 
 // leaderElectionID is the name of the Lease.
 const leaderElectionID = "assay-controller"

@@ -27,7 +27,7 @@ import (
 // +kubebuilder:rbac:groups=source.assay.dev,resources=modulesources,verbs=get;list;watch
 // +kubebuilder:rbac:groups=source.assay.dev,resources=modulesources/status,verbs=patch
 // +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
-// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
+// +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
 // ModuleSourceReconciler takes ModuleSources from spec to status.
 type ModuleSourceReconciler struct {

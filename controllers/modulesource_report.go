@@ -74,7 +74,7 @@ func (r *ModuleSourceReconciler) announce(ctx context.Context, before, after *v1
 		digest = after.Status.Observed.Digest
 	}
 	logr.FromContextOrDiscard(ctx).Info(t.message, "reason", t.reason, "digest", digest, "type", t.kind)
-	r.Events.Eventf(after, nil, t.kind, t.reason, "Verify", "%s", t.message)
+	r.Events.Eventf(after, nil, t.kind, t.reason, "Verify", "%s", bounded(t.message, maxNote))
 }
 
 type change struct{ kind, reason, message string }
@@ -86,9 +86,9 @@ func transition(before, after *v1alpha1.ModuleSourceStatus) (change, bool) {
 	stored := apimeta.FindStatusCondition(after.Conditions, v1alpha1.ConditionArtifactInStorage)
 	switch {
 	case before.Artifact != nil && after.Artifact == nil:
-		return change{corev1.EventTypeWarning, stored.Reason, bounded(fmt.Sprintf("%s: %s", before.Artifact.Revision, stored.Message))}, true
+		return change{corev1.EventTypeWarning, stored.Reason, fmt.Sprintf("%s: %s", before.Artifact.Revision, stored.Message)}, true
 	case is.Status == metav1.ConditionTrue && (was == nil || was.Status != is.Status || publishedOrRejudged(before, after)):
-		return change{corev1.EventTypeNormal, is.Reason, bounded(fmt.Sprintf("published %s: %s", after.Artifact.Revision, verifiedMessage(after.Verification)))}, true
+		return change{corev1.EventTypeNormal, is.Reason, fmt.Sprintf("published %s: %s", after.Artifact.Revision, verifiedMessage(after.Verification))}, true
 	case is.Status == metav1.ConditionTrue, is.Reason == v1alpha1.ReasonProgressing:
 		return change{}, false
 	case was != nil && was.Status == is.Status && was.Reason == is.Reason && sameDigest(before, after):

@@ -17,8 +17,13 @@ import (
 	"github.com/assay-dev/assay/internal/verify"
 )
 
-// maxMessage bounds a condition's message, in bytes.
-const maxMessage = 2048
+const (
+	// maxMessage bounds a condition's message, in bytes.
+	maxMessage = 2048
+	// maxNote bounds an event's note, in bytes: the API server refuses longer
+	// ones, and the event would be lost.
+	maxNote = 1024
+)
 
 // nextStatus derives the status from the one before and an outcome. It is
 // pure, and never reads a condition to decide about another one.
@@ -39,7 +44,7 @@ func nextStatus(obj *v1alpha1.ModuleSource, o outcome, baseURL string, now time.
 	c.fetchFailed(o)
 	c.artifactInStorage(&s, o)
 	c.stalled(&s, o)
-	c.reconciling(&s, o)
+	c.reconciling(obj, &s, o)
 	c.ready(&s, o)
 	return s
 }
@@ -56,6 +61,8 @@ func observed(before *v1alpha1.ModuleSourceStatus, o outcome, at metav1.Time) *v
 			kept.PolicyHash = "" // Verified does not report that verdict any more.
 		case before.Artifact.HasRevision(kept.Revision) && o.judgedPublished(before.Verification):
 			kept.PolicyHash = o.policyHash
+		case kept.PolicyHash != o.policyHash:
+			kept.PolicyHash = ""
 		}
 		return &kept
 	}
@@ -147,7 +154,7 @@ type conditions struct {
 
 func (c conditions) set(kind string, status metav1.ConditionStatus, reason, message string) {
 	apimeta.SetStatusCondition(c.list, metav1.Condition{
-		Type: kind, Status: status, Reason: reason, Message: bounded(message), ObservedGeneration: c.generation, LastTransitionTime: c.at,
+		Type: kind, Status: status, Reason: reason, Message: bounded(message, maxMessage), ObservedGeneration: c.generation, LastTransitionTime: c.at,
 	})
 }
 
@@ -160,11 +167,12 @@ func (c conditions) keep(kind string) {
 	}
 }
 
-func bounded(message string) string {
-	if len(message) <= maxMessage {
-		return message
+// bounded cuts a text to at most that many bytes.
+func bounded(text string, most int) string {
+	if len(text) <= most {
+		return text
 	}
-	return strings.ToValidUTF8(message[:maxMessage-3], "") + "..."
+	return strings.ToValidUTF8(text[:most-3], "") + "..."
 }
 
 // verified is the verdict on what is observed.
@@ -254,13 +262,13 @@ func unpublishable(s *v1alpha1.ModuleSourceStatus) bool {
 	return failed != nil && (failed.Reason == v1alpha1.ReasonArtifactInvalid || failed.Reason == v1alpha1.ReasonArtifactTooLarge)
 }
 
-func (c conditions) reconciling(s *v1alpha1.ModuleSourceStatus, o outcome) {
+func (c conditions) reconciling(obj *v1alpha1.ModuleSource, s *v1alpha1.ModuleSourceStatus, o outcome) {
 	const kind = v1alpha1.ConditionReconciling
 	fetchFailed := apimeta.FindStatusCondition(s.Conditions, v1alpha1.ConditionFetchFailed) != nil
 	switch {
 	case o.err != nil && o.err.Kind == source.Transient:
 		c.set(kind, metav1.ConditionTrue, v1alpha1.ReasonRetrying, "retrying: "+o.err.Message)
-	case o.err == nil && !o.polled && fetchFailed && !unpublishable(s):
+	case o.err == nil && !o.polled && !obj.Spec.Suspend && fetchFailed && !unpublishable(s):
 		c.keep(kind) // The retry is still to come.
 	default:
 		c.remove(kind)

@@ -96,6 +96,9 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 	case o.polled || o.err != nil || !now.Before(e.nextPoll):
 		e.failures = 0
 		e.nextPoll = now.Add(wait.Jitter(intervalOf(obj), jitter))
+	case e.failures == 0 && e.nextPoll.Sub(now) > longest(intervalOf(obj)):
+		// The interval was made shorter.
+		e.nextPoll = now.Add(wait.Jitter(intervalOf(obj), jitter))
 	}
 	switch {
 	case o.polled:
@@ -108,6 +111,11 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 	}
 	s.entries[key] = e
 	return ctrl.Result{RequeueAfter: max(e.nextPoll.Sub(now), early)}
+}
+
+// longest is the interval with all of its jitter.
+func longest(interval time.Duration) time.Duration {
+	return interval + time.Duration(jitter*float64(interval))
 }
 
 func (s *schedule) forget(key types.NamespacedName) {
