@@ -1,0 +1,181 @@
+package deploy
+
+import (
+	"bytes"
+	"encoding/json"
+	"errors"
+	"fmt"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"runtime"
+	"strings"
+	"sync"
+	"syscall"
+	"testing"
+	"time"
+
+	authenticationv1 "k8s.io/api/authentication/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/clientcmd"
+	clientcmdapi "k8s.io/client-go/tools/clientcmd/api"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+)
+
+// controller is the Deployment's container, running.
+type controller struct {
+	*pod
+	process *exec.Cmd
+	log     *logLines
+	ended   chan error
+}
+
+// start starts the controller with the Deployment's arguments and environment,
+// and waits until it is ready.
+func start(t *testing.T, env ...string) *controller {
+	t.Helper()
+	awaitRights(t)
+	await(t, "ModuleSources are served", func() error { return kube.List(background, &v1alpha1.ModuleSourceList{}) })
+	p := newPod(t)
+	c := &controller{pod: p, log: &logLines{}, ended: make(chan error, 1)}
+	c.process = exec.Command(builtImage(t), p.args...)
+	c.process.Dir = t.TempDir()
+	c.process.Env = append(append(p.env, env...),
+		"KUBECONFIG="+serviceAccountKubeconfig(t),
+		// The root file system is read only, so there is nowhere else to
+		// write than the volume.
+		"TMPDIR="+filepath.Join(c.process.Dir, "none"))
+	c.process.Stdout, c.process.Stderr = c.log, c.log
+	if err := c.process.Start(); err != nil {
+		t.Fatal(err)
+	}
+	go func() { c.ended <- c.process.Wait() }()
+	t.Cleanup(func() {
+		_ = c.process.Process.Kill() // An error where it has ended.
+		if t.Failed() {
+			t.Logf("the controller's log:\n%s", c.log.String())
+		}
+	})
+	await(t, "the controller is ready", func() error {
+		return errors.Join(p.probe(p.container.LivenessProbe), p.probe(p.container.ReadinessProbe))
+	})
+	return c
+}
+
+// stop ends the controller as the kubelet does.
+func (c *controller) stop(t *testing.T) {
+	t.Helper()
+	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
+		t.Fatal(err)
+	}
+	grace := time.Duration(*c.spec.TerminationGracePeriodSeconds) * time.Second
+	select {
+	case err := <-c.ended:
+		if err != nil {
+			t.Errorf("the controller ended with an error: %v", err)
+		}
+	case <-time.After(grace):
+		t.Fatalf("the controller did not end within %s", grace)
+	}
+	c.log.check(t)
+	if found, err := os.ReadDir(c.process.Dir); err != nil || len(found) > 0 {
+		t.Errorf("expected nothing to be written outside of the volume, found %v, %v", found, err)
+	}
+}
+
+// serviceAccountConfig is a client configuration with a token of the
+// controller's ServiceAccount and no other rights.
+func serviceAccountConfig(t *testing.T, namespace, name string) *rest.Config {
+	t.Helper()
+	account := &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name}}
+	request := &authenticationv1.TokenRequest{}
+	if err := kube.SubResource("token").Create(background, account, request); err != nil {
+		t.Fatal(err)
+	}
+	return &rest.Config{
+		Host:            kubeconfig.Host,
+		TLSClientConfig: rest.TLSClientConfig{CAData: kubeconfig.CAData},
+		BearerToken:     request.Status.Token,
+		QPS:             -1,
+	}
+}
+
+// serviceAccountKubeconfig is the controller's as a file.
+func serviceAccountKubeconfig(t *testing.T) string {
+	t.Helper()
+	config, file := serviceAccountConfig(t, namespace, deployment(t).Spec.Template.Spec.ServiceAccountName), filepath.Join(t.TempDir(), "kubeconfig")
+	err := clientcmd.WriteToFile(clientcmdapi.Config{
+		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: config.Host, CertificateAuthorityData: config.CAData}},
+		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"u": {Token: config.BearerToken}},
+		Contexts:       map[string]*clientcmdapi.Context{"x": {Cluster: "c", AuthInfo: "u"}},
+		CurrentContext: "x",
+	}, file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return file
+}
+
+// logLines is what the controller writes.
+type logLines struct {
+	mu   sync.Mutex
+	text bytes.Buffer
+}
+
+func (l *logLines) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.Write(b)
+}
+
+func (l *logLines) String() string {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	return l.text.String()
+}
+
+// lostOnPurpose is what controller-runtime says of a Lease that it gives up at
+// its end, if that comes a moment before the end of everything else.
+const lostOnPurpose = "leader election lost"
+
+// check expects JSON, no error, and nothing that was forbidden.
+func (l *logLines) check(t *testing.T) {
+	t.Helper()
+	for line := range strings.Lines(l.String()) {
+		var entry struct{ Level, Msg, Err string }
+		if err := json.Unmarshal([]byte(line), &entry); err != nil || entry.Msg == "" {
+			t.Errorf("expected a line of JSON, found %q", line)
+		}
+		if entry.Level == "ERROR" && entry.Err != lostOnPurpose || strings.Contains(strings.ToLower(line), "forbidden") {
+			t.Errorf("the controller complains: %s", line)
+		}
+	}
+}
+
+// memory is what the controller holds in memory now, and the most that it ever
+// held; found is false where the operating system does not tell.
+func (c *controller) memory(t *testing.T) (now, most resource.Quantity, found bool) {
+	t.Helper()
+	if runtime.GOOS != "linux" {
+		return now, most, false
+	}
+	status, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", c.process.Process.Pid))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for line := range strings.Lines(string(status)) {
+		field, value, _ := strings.Cut(line, ":")
+		value = strings.TrimSuffix(strings.TrimSpace(value), " kB") + "Ki"
+		switch field {
+		case "VmRSS":
+			now = resource.MustParse(value)
+		case "VmHWM":
+			most = resource.MustParse(value)
+		}
+	}
+	return now, most, true
+}

@@ -1,0 +1,217 @@
+package deploy
+
+import (
+	"context"
+	"fmt"
+	"io"
+	"net"
+	"net/http"
+	"regexp"
+	"slices"
+	"strconv"
+	"strings"
+	"testing"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/util/intstr"
+)
+
+const (
+	namespace          = "assay-system"
+	name               = "assay-controller" // of everything in it
+	serviceAccountUser = "system:serviceaccount:" + namespace + ":" + name
+)
+
+func deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
+	d := &appsv1.Deployment{}
+	if err := installed.find("Deployment", name, d); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(d.Spec.Template.Spec.Containers); n != 1 {
+		t.Fatalf("expected one container, found %d", n)
+	}
+	return d
+}
+
+// pod is what a kubelet makes of the Deployment's template on this machine.
+type pod struct {
+	spec      *corev1.PodSpec
+	labels    map[string]string
+	container *corev1.Container
+	args      []string
+	env       []string
+	volume    string           // where the one volume is
+	addresses map[int32]string // where each container port is
+}
+
+func newPod(t *testing.T) *pod {
+	t.Helper()
+	template := deployment(t).Spec.Template
+	p := &pod{spec: &template.Spec, labels: template.Labels, container: &template.Spec.Containers[0], volume: t.TempDir()}
+	p.reservePorts(t)
+	env := p.variables(t)
+	for name, value := range env {
+		p.env = append(p.env, name+"="+value)
+	}
+	for _, arg := range p.container.Args {
+		p.args = append(p.args, p.local(t, expand(t, arg, env)))
+	}
+	return p
+}
+
+// reservePorts finds a free port for each that the container has.
+func (p *pod) reservePorts(t *testing.T) {
+	t.Helper()
+	p.addresses = map[int32]string{}
+	for _, port := range p.container.Ports {
+		listener, err := net.Listen("tcp", "127.0.0.1:0")
+		if err != nil {
+			t.Fatal(err)
+		}
+		defer listener.Close()
+		p.addresses[port.ContainerPort] = listener.Addr().String()
+	}
+}
+
+// variables are those of the container's environment.
+func (p *pod) variables(t *testing.T) map[string]string {
+	t.Helper()
+	env := map[string]string{}
+	for _, v := range p.container.Env {
+		from := v.ValueFrom
+		switch {
+		case from == nil:
+			env[v.Name] = expand(t, v.Value, env)
+		case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.namespace":
+			env[v.Name] = namespace
+		case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory" && from.ResourceFieldRef.Divisor.Cmp(resource.MustParse("0")) == 0:
+			env[v.Name] = strconv.FormatInt(p.container.Resources.Limits.Memory().Value(), 10)
+		default:
+			t.Fatalf("env %s: this test does not know how to fill in %+v", v.Name, from)
+		}
+	}
+	return env
+}
+
+var reference = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
+
+// expand substitutes $(VAR). The kubelet leaves what it does not know as it
+// is, which is never what was meant.
+func expand(t *testing.T, text string, env map[string]string) string {
+	t.Helper()
+	return reference.ReplaceAllStringFunc(text, func(ref string) string {
+		value, ok := env[strings.Trim(ref, "$()")]
+		if !ok {
+			t.Fatalf("%q: the container has no variable %s", text, ref)
+		}
+		return value
+	})
+}
+
+// local changes the arguments that only a container can have, and no other.
+// Addresses: a Pod has an IP address and all ports to itself, this machine may
+// use the same ones for something else, and nobody outside is to reach them.
+// The storage path: it is the volume's mount point, and nothing mounts it
+// here.
+func (p *pod) local(t *testing.T, arg string) string {
+	t.Helper()
+	flag, value, _ := strings.Cut(arg, "=")
+	switch flag {
+	case "--storage-addr", "--metrics-addr", "--health-addr":
+		port, err := strconv.ParseInt(strings.TrimPrefix(value, ":"), 10, 32)
+		address, declared := p.addresses[int32(port)]
+		if err != nil || !declared {
+			t.Fatalf("%s: expected a port that the container declares, one of %v", arg, p.container.Ports)
+		}
+		return flag + "=" + address
+	case "--storage-path":
+		mounts := p.container.VolumeMounts
+		if len(mounts) != 1 || mounts[0].MountPath != value || mounts[0].ReadOnly || !p.emptyDir(mounts[0].Name) {
+			t.Fatalf("%s: expected an emptyDir to be mounted there, and nothing else, found %+v", arg, mounts)
+		}
+		return flag + "=" + p.volume
+	default:
+		return arg
+	}
+}
+
+func (p *pod) emptyDir(volume string) bool {
+	return slices.ContainsFunc(p.spec.Volumes, func(v corev1.Volume) bool {
+		return v.Name == volume && v.EmptyDir != nil && v.EmptyDir.SizeLimit != nil
+	})
+}
+
+// port resolves the name or number of a container port to where it is.
+func (p *pod) port(of intstr.IntOrString) (string, error) {
+	for _, port := range p.container.Ports {
+		if port.Name == of.StrVal || port.ContainerPort == of.IntVal {
+			return p.addresses[port.ContainerPort], nil
+		}
+	}
+	return "", fmt.Errorf("the container has no port %s", of.String())
+}
+
+// probe asks as the kubelet does.
+func (p *pod) probe(probe *corev1.Probe) error {
+	address, err := p.port(probe.HTTPGet.Port)
+	if err != nil {
+		return err
+	}
+	code, body, err := get(http.DefaultClient, "http://"+address+probe.HTTPGet.Path)
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("%s answers %d: %s", probe.HTTPGet.Path, code, body)
+	}
+	return err
+}
+
+// cluster is how others in the cluster reach the Pod: a host is
+// <service>.<namespace>.svc, and connections to its ports end at the Pod.
+func (p *pod) cluster() *http.Client {
+	dialer := &net.Dialer{}
+	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
+		target, err := p.behindService(address)
+		if err != nil {
+			return nil, err
+		}
+		return dialer.DialContext(ctx, network, target)
+	}}}
+}
+
+func (p *pod) behindService(address string) (string, error) {
+	host, port, err := net.SplitHostPort(address)
+	if err != nil {
+		return "", err
+	}
+	service := &corev1.Service{}
+	serviceName, ok := strings.CutSuffix(host, "."+namespace+".svc")
+	if !ok {
+		return "", fmt.Errorf("%s is no Service in %s", host, namespace)
+	}
+	if err := installed.find("Service", serviceName, service); err != nil {
+		return "", err
+	}
+	if selector := labels.SelectorFromSet(service.Spec.Selector); selector.Empty() || !selector.Matches(labels.Set(p.labels)) {
+		return "", fmt.Errorf("the Service selects %s, and the Pod has the labels %v", selector, p.labels)
+	}
+	for _, sp := range service.Spec.Ports {
+		if strconv.Itoa(int(sp.Port)) == port {
+			return p.port(sp.TargetPort)
+		}
+	}
+	return "", fmt.Errorf("the Service has no port %s", port)
+}
+
+// get asks once.
+func get(c *http.Client, url string) (int, []byte, error) {
+	response, err := c.Get(url)
+	if err != nil {
+		return 0, nil, err
+	}
+	defer response.Body.Close()
+	body, err := io.ReadAll(response.Body)
+	return response.StatusCode, body, err
+}
