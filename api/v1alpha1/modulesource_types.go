@@ -30,6 +30,9 @@ type ModuleSourceSpec struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=512
 	// +kubebuilder:validation:XValidation:rule="self.matches('^oci://[a-zA-Z0-9]([a-zA-Z0-9.-]{0,253}[a-zA-Z0-9])?(:[0-9]{1,5})?(/[a-z0-9]+(([.]|_|__|-+)[a-z0-9]+)*)+$')",message="url must be oci://<registry>[:port]/<repository> in lower case, without tag or digest, such as oci://ghcr.io/org/modules/app: write a tag in spec.tag, a version in spec.version, a digest in spec.digest"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^oci://[a-zA-Z0-9-]+/') || self.startsWith('oci://localhost/')",message="url must name the registry's host in full, such as oci://ghcr.io/org/modules/app, oci://registry.internal/app or oci://registry:5000/app: add the domain, or the port"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^oci://(index[.])?docker[.]io/[^/]*$')",message="url must name the repository in full: write oci://docker.io/library/<name> for an official image, oci://docker.io/<user>/<name> for any other"
+	// +kubebuilder:validation:XValidation:rule="!self.matches('^oci://[^/]+/.{256}')",message="url must name a repository of at most 255 characters, counted after the registry: shorten it"
 	URL string `json:"url"`
 
 	// Version is an exact semantic version, such as 6.5.4, or a range, such
@@ -39,7 +42,8 @@ type ModuleSourceSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=96
-	// +kubebuilder:validation:XValidation:rule="self.split('||').all(g, g.matches('^ *((=|!=|>|<|>=|=>|<=|=<|~>|[~^])? *v?([0-9]{1,18}|[xX*])([.]([0-9]{1,18}|[xX*])){0,2}(-[0-9A-Za-z-]+([.][0-9A-Za-z-]+)*)?([+][0-9A-Za-z-]+([.][0-9A-Za-z-]+)*)?( *, *| +- +| +|$))+$') && !g.trim().endsWith(',') && (!g.contains(' - ') || g.matches('^ *[^ <>=~!,^]+ +- +[^ <>=~!,^]+ *$')))",message="version must be a semantic version or range, such as 6.5.4, 6.x, ~6.5 or >=6.0.0 <7.0.0: write a name such as latest in spec.tag"
+	// +kubebuilder:validation:XValidation:rule="self.split('||').all(g, g.matches('^ *((=|!=|>|<|>=|=>|<=|=<|~>|[~^])? *v?([0-9]{1,18}|[xX*])([.]([0-9]{1,18}|[xX*])){0,2}(-(0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*)([.](0|[1-9][0-9]*|[0-9]*[A-Za-z-][0-9A-Za-z-]*))*)?([+][0-9A-Za-z-]+([.][0-9A-Za-z-]+)*)?( *, *| +- +| +|$))+$') && !g.trim().endsWith(',') && (!g.contains(' - ') || g.matches('^ *[^ <>=~!,^]+ +- +[^ <>=~!,^]+ *$')))",message="version must be a semantic version or range, such as 6.5.4, 6.x, ~6.5 or >=6.0.0 <7.0.0: write a name such as latest in spec.tag"
+	// +kubebuilder:validation:XValidation:rule="!self.contains(' - ') || !self.matches('[^ |][|]|[|][^ |]')",message="version with a range from - to needs spaces around ||, or it would mean something else: write 1.0 - 1.4 || 2.x"
 	Version string `json:"version,omitempty"`
 
 	// Tag is a mutable tag, such as latest. It excludes version.
@@ -64,7 +68,7 @@ type ModuleSourceSpec struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=256
-	// +kubebuilder:validation:XValidation:rule="''.matches(self) || !''.matches(self)",message="versionFilter must be a regular expression in RE2 syntax that matches whole tags, such as .*-arm"
+	// +kubebuilder:validation:XValidation:rule="size([''.matches(self), ''.matches('^(?:' + self + ')$')]) == 2",message="versionFilter must be a regular expression in RE2 syntax that matches whole tags, such as .*-arm"
 	VersionFilter string `json:"versionFilter,omitempty"`
 
 	// Interval at which the registry is asked, between 5s and 168h.
@@ -122,9 +126,10 @@ type LocalObjectReference struct {
 
 // Verify says who must have signed the module.
 //
-// +kubebuilder:validation:XValidation:rule="has(self.threshold) || size(self.authorities) == 1",message="threshold is needed with several authorities: write how many of them must have signed, 1 for any one of them"
+// +kubebuilder:validation:XValidation:rule="has(self.threshold) || size(self.authorities) <= 1",message="threshold is needed with several authorities: write how many of them must have signed, 1 for any one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold >= 1 && self.threshold <= size(self.authorities)",message="threshold must be between 1 and the number of authorities"
 // +kubebuilder:validation:XValidation:rule="self.authorities.all(a, self.authorities.exists_one(b, b.name == a.name))",message="every authority needs a name of its own: rename one of those that share a name"
+// +kubebuilder:validation:XValidation:rule="self.authorities.map(a, has(a.key.data) ? a.key.data.split('-----BEGIN ').size() - 1 : 1).sum() <= 32",message="authorities must have at most 32 public keys in all: remove those that sign no more"
 type Verify struct {
 	// Provider is the kind of signature: cosign.
 	//
@@ -180,10 +185,15 @@ type TransparencyLog string
 // TransparencyLogIgnore takes signatures that no transparency log recorded.
 const TransparencyLogIgnore TransparencyLog = "Ignore"
 
+// The rules of data stand at what it is part of: the API server repeats the
+// value that a field's own rule refuses, and this one may be a private key.
+
 // KeyAuthority names public keys in PEM: RSA of 2048, 3072 or 4096 bits, ECDSA
 // on P-256, P-384 or P-521, or Ed25519.
 //
 // +kubebuilder:validation:XValidation:rule="[has(self.secretRef), has(self.configMapRef), has(self.data)].filter(x, x).size() == 1",message="key needs exactly one of secretRef, configMapRef and data"
+// +kubebuilder:validation:XValidation:rule="!has(self.data) || !self.data.contains('PRIVATE KEY')",message="data holds a private key: write the public key only, and replace the private key, which others have read by now",fieldPath=".data"
+// +kubebuilder:validation:XValidation:rule="!has(self.data) || self.data.contains('PRIVATE KEY') || self.data.matches('^[[:space:]]*(-----BEGIN (PUBLIC KEY-----[[:space:]]*\\n[A-Za-z0-9+/=[:space:]]+\\n-----END PUBLIC KEY|RSA PUBLIC KEY-----[[:space:]]*\\n[A-Za-z0-9+/=[:space:]]+\\n-----END RSA PUBLIC KEY)-----([ \\t\\r]*\\n[[:space:]]*|$))+$')",message="data must be one or more public keys in PEM and nothing else, each from its line -----BEGIN PUBLIC KEY----- to its line -----END PUBLIC KEY-----: remove all other text, and write data: | to keep the lines",fieldPath=".data"
 type KeyAuthority struct {
 	// SecretRef names a Secret in the same namespace. Every entry whose name
 	// ends in .pub holds one or more keys.
@@ -202,8 +212,6 @@ type KeyAuthority struct {
 	// +optional
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=16384
-	// +kubebuilder:validation:XValidation:rule="self.matches('^[[:space:]]*-----BEGIN (RSA )?PUBLIC KEY-----')",message="data must be one or more public keys in PEM, beginning with -----BEGIN PUBLIC KEY-----"
-	// +kubebuilder:validation:XValidation:rule="!self.contains('PRIVATE KEY')",message="data holds a private key: write the public key only, and replace the private key, which others have read by now"
 	Data string `json:"data,omitempty"`
 }
 
