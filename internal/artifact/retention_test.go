@@ -68,6 +68,9 @@ func TestCollectWaitsForTheRetention(t *testing.T) {
 	if s.Holds(owner, first.Path, first.Digest) {
 		t.Error("expected not to hold what was collected")
 	}
+	if known := s.owners[owner].checked; len(known) != 1 {
+		t.Errorf("expected to forget what was collected, found %v", known)
+	}
 }
 
 func TestCollectCountsFromTheFirstSuperseding(t *testing.T) {
@@ -128,6 +131,11 @@ func TestAdopt(t *testing.T) {
 			}
 			copyTimes(t, s.dir, root, first.Path, second.Path)
 			restarted := newStore(t, Options{Root: root, Retention: time.Minute, Now: c.Now})
+			for _, p := range []Published{first, second} {
+				if !restarted.Holds(owner, p.Path, p.Digest) {
+					t.Errorf("expected to hold %s", p.Path)
+				}
+			}
 			collect(t, restarted)
 			wantArchives(t, restarted, "nobody's current archive is known", first, second)
 			restarted.Adopt(owner, k.adopt.Digest)

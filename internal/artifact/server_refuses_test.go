@@ -5,6 +5,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/http/httptest"
 	"os"
 	"path/filepath"
 	"strings"
@@ -157,5 +158,21 @@ func TestServerHidesErrors(t *testing.T) {
 	response, body := ask(t, "GET", base+published.Path, nil)
 	if response.StatusCode != http.StatusInternalServerError || strings.Contains(string(body), "podinfo") {
 		t.Errorf("expected 500 without details, found %s: %s", response.Status, body)
+	}
+}
+
+// Behind another handler, such as http.StripPrefix, a path can lack its root.
+func TestHandlerByItself(t *testing.T) {
+	s := newStore(t, Options{})
+	published, _ := publish(t, s, owner, layer(regular("a", "1")))
+	handler := (&Server{Store: s}).Handler()
+	for path, want := range map[string]int{"/" + published.Path: 200, published.Path: 404, "": 404} {
+		request := httptest.NewRequest("GET", "/", nil)
+		request.URL.Path = path
+		recorder := httptest.NewRecorder()
+		handler.ServeHTTP(recorder, request)
+		if recorder.Code != want {
+			t.Errorf("%q: expected %d, found %d", path, want, recorder.Code)
+		}
 	}
 }

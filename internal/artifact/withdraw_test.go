@@ -5,7 +5,6 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
-	"runtime"
 	"slices"
 	"strings"
 	"sync"
@@ -88,53 +87,21 @@ func TestWithdrawLeavesNoFolders(t *testing.T) {
 }
 
 // An object that is made while the sweep is under way keeps what is published
-// for it: either keep knows it by then, or it is published afterwards.
-func TestSweepMeetsPublish(t *testing.T) {
+// for it: keep is asked under the owner's lock, so that either it knows the
+// object, or Publish comes after the removal.
+func TestSweepAsksUnderTheLock(t *testing.T) {
 	s := newStore(t, Options{})
 	publish(t, s, owner, layer(regular("a", "1")))
-	v, signatures := verified(t)
-	layers := layersOnDisk(t, layer(regular("a", "2")))
-	begun := make(chan struct{})
-	type result struct {
-		published Published
-		err       error
-	}
-	done := make(chan result, 1)
-	go func() {
-		<-begun
-		published, err := s.Publish(v, owner, layers, signatures)
-		done <- result{published, err}
-	}()
 	if err := s.Sweep(func(o Owner) bool {
-		close(begun)
-		select {
-		case r := <-done:
-			t.Errorf("published while the owner is swept: %v", r.err)
-			done <- r
-		default:
-			// However long it takes, Publish waits.
-			for s.waiting(o) < 2 {
-				runtime.Gosched()
-			}
+		if own, unlock := s.tryLock(o); own != nil {
+			unlock()
+			t.Error("Publish could come between the question and the removal")
 		}
 		return false
 	}); err != nil {
 		t.Fatal(err)
 	}
-	r := <-done
-	if r.err != nil {
-		t.Fatal(r.err)
-	}
-	if !s.Holds(owner, r.published.Path, r.published.Digest) {
-		t.Error("the sweep removed what was published after it asked")
-	}
-}
-
-// waiting is how many hold or wait for the owner's lock.
-func (s *Store) waiting(o Owner) int {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return s.owners[o].users
+	wantArchives(t, s, "swept")
 }
 
 // Owners of one namespace come and go, and the folder above them with them.

@@ -148,7 +148,9 @@ func TestFailuresReadTheSameEachTime(t *testing.T) {
 					ctx, cancel := context.WithTimeout(t.Context(), cmp.Or(tt.timeout, time.Minute))
 					defer cancel()
 					_, err := p.Client(repo, Credentials{}).Resolve(ctx, selector(t, "", "latest", "", ""))
-					wantReason(t, err, RegistryUnavailable)
+					if wantReason(t, err, RegistryUnavailable); err == nil {
+						return ""
+					}
 					return err.Error()
 				}
 				first, second := try(), try()
@@ -171,7 +173,7 @@ func TestNoRouteReadsTheSame(t *testing.T) {
 			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
 		}
 		_, err := p.Client(repository(t, "oci://10.1.2.3/app", insecure), Credentials{}).Resolve(t.Context(), selector(t, "", "latest", "", ""))
-		if wantReason(t, err, RegistryUnavailable); !strings.HasSuffix(err.Error(), "tag latest: no route to the registry") {
+		if wantReason(t, err, RegistryUnavailable); err == nil || !strings.HasSuffix(err.Error(), "tag latest: no route to the registry") {
 			t.Errorf("insecure %t: found %q", insecure, err)
 		}
 	}

@@ -140,6 +140,34 @@ func TestReferrersAnswers(t *testing.T) {
 	}
 }
 
+// The tags of signatures are looked for in the same way: only 404 is absence.
+func TestTagsOfSignaturesAnswers(t *testing.T) {
+	reasons := map[int]Reason{
+		404: "", 400: RegistryUnavailable, 401: AuthenticationFailed, 403: AuthenticationFailed, 405: RegistryUnavailable, 406: RegistryUnavailable,
+		410: RegistryUnavailable, 429: RateLimited, 500: RegistryUnavailable, 503: RegistryUnavailable, 204: RegistryUnavailable, 302: RegistryUnavailable,
+	}
+	for _, suffix := range []string{".sig", ""} {
+		for code, want := range reasons {
+			t.Run(fmt.Sprintf("%d at sha256-x%s", code, suffix), func(t *testing.T) {
+				server := start(t, "distribution", testregistry.Options{})
+				tag := "/v2/app/manifests/sha256-" + otherDigest[7:] + suffix
+				server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+					if r.URL.Path == tag {
+						w.WriteHeader(code)
+						return
+					}
+					next.ServeHTTP(w, r)
+				})
+				found, err := client(t, newPool(t), server, "app").Signatures(t.Context(), otherDigest)
+				wantReason(t, err, want)
+				if found != nil {
+					t.Errorf("expected no signatures, found %d", len(found))
+				}
+			})
+		}
+	}
+}
+
 func nested(depth int) string { return strings.Repeat("[", depth) + strings.Repeat("]", depth) }
 
 // A registry that answered a page of referrers has the API: an error on the
