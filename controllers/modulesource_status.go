@@ -40,7 +40,7 @@ func nextStatus(obj *v1alpha1.ModuleSource, o outcome, baseURL string, now time.
 	setArtifact(&s, o, baseURL, at)
 
 	c := conditions{generation: obj.Generation, at: at, list: &s.Conditions}
-	c.verified(before, &s, o)
+	c.verified(obj, &s, o)
 	c.fetchFailed(o)
 	c.artifactInStorage(&s, o)
 	c.stalled(&s, o)
@@ -176,9 +176,10 @@ func bounded(text string, most int) string {
 }
 
 // verified is the verdict on what is observed.
-func (c conditions) verified(before, s *v1alpha1.ModuleSourceStatus, o outcome) {
+func (c conditions) verified(obj *v1alpha1.ModuleSource, s *v1alpha1.ModuleSourceStatus, o outcome) {
 	publishedIsObserved := s.Observed != nil && s.Artifact.HasRevision(s.Observed.Revision)
-	withdrawnIsObserved := s.Observed != nil && o.withdrawn != nil && before.Artifact.HasRevision(s.Observed.Revision)
+	pinnedElsewhere := s.Observed != nil && obj.Spec.Digest != "" && obj.Spec.Digest != s.Observed.Digest
+	withdrawnIsObserved := s.Observed != nil && o.withdrawn != nil && obj.Status.Artifact.HasRevision(s.Observed.Revision)
 	switch {
 	case o.unjudgeable():
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionUnknown, o.err.Reason, o.err.Message)
@@ -186,7 +187,7 @@ func (c conditions) verified(before, s *v1alpha1.ModuleSourceStatus, o outcome) 
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionFalse, o.err.Reason, o.err.Message)
 	case !o.sync.Verified.IsZero():
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(evidence(o.sync.Verified, c.at)))
-	case publishedIsObserved && s.Observed.PolicyHash == o.policyHash:
+	case publishedIsObserved && !pinnedElsewhere && s.Observed.PolicyHash == o.policyHash:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(s.Verification))
 	case withdrawnIsObserved:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionFalse, o.withdrawn.Reason, o.withdrawn.Message)

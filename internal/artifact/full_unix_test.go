@@ -3,7 +3,6 @@
 package artifact
 
 import (
-	"errors"
 	"os"
 	"os/exec"
 	"os/signal"
@@ -34,17 +33,6 @@ func onFullDisk(t *testing.T, test func(fill func(room uint64))) {
 			t.Fatal(err)
 		}
 	})
-}
-
-func wantStorageFailed(t *testing.T, err error) {
-	t.Helper()
-	var typed *Error
-	if !errors.As(err, &typed) || typed.Reason != ReasonStorageFailed {
-		t.Fatalf("expected %s, found %v", ReasonStorageFailed, err)
-	}
-	if strings.Contains(err.Error(), os.TempDir()) {
-		t.Errorf("the text names a path of the disk: %v", err)
-	}
 }
 
 func TestNewStoreFindsAFullDisk(t *testing.T) {

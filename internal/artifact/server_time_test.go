@@ -131,6 +131,47 @@ func TestServerEndsAStuckDownload(t *testing.T) {
 	})
 }
 
+// The time for an answer that is no download is its own, and not what an
+// earlier download on the connection left.
+func TestServerAnswersAfterADownload(t *testing.T) {
+	served(t, func(dial func() net.Conn, stop func() error, request string, size int64) {
+		conn := dial()
+		defer conn.Close()
+		reader := bufio.NewReader(conn)
+		if n, err := io.Copy(io.Discard, download(t, conn, reader, request)); err != nil || n != size {
+			t.Fatalf("found %d bytes, %v", n, err)
+		}
+		time.Sleep(idleTimeout - time.Second)
+		if _, err := io.WriteString(conn, "GET /none HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		response, err := http.ReadResponse(reader, nil)
+		if err != nil || response.StatusCode != http.StatusNotFound {
+			t.Errorf("expected 404, found %v, %v", response, err)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
+func TestServerEndsAnAnswerThatNobodyReads(t *testing.T) {
+	served(t, func(dial func() net.Conn, stop func() error, _ string, _ int64) {
+		conn := dial()
+		defer conn.Close()
+		if _, err := io.WriteString(conn, "GET /none HTTP/1.1\r\nHost: x\r\n\r\n"); err != nil {
+			t.Fatal(err)
+		}
+		time.Sleep(stallTimeout + time.Second)
+		if n, _ := io.Copy(io.Discard, conn); n > 0 {
+			t.Errorf("expected the connection closed, found an answer of %d bytes", n)
+		}
+		if err := stop(); err != nil {
+			t.Error(err)
+		}
+	})
+}
+
 func TestServerEndsConnectionsThatSayNothing(t *testing.T) {
 	cases := map[string]struct {
 		say  string

@@ -173,7 +173,7 @@ func TestCredentialsPrintAsPlaceholder(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	encoded, err := json.Marshal(c)
+	encoded, err := json.Marshal(c) //nolint:staticcheck // SA9005: that nothing of it is exported is the point
 	if err != nil {
 		t.Fatal(err)
 	}

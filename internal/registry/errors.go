@@ -61,10 +61,10 @@ const maxRetryAfter = time.Hour
 // statusError words an answer of an unexpected status.
 func statusError(what string, code int, header http.Header) *Error {
 	e := errorf(RegistryUnavailable, "%s: the registry answered %d %s", what, code, http.StatusText(code))
-	switch {
-	case code == http.StatusTooManyRequests:
+	switch code {
+	case http.StatusTooManyRequests:
 		e.Reason = RateLimited
-	case code == http.StatusUnauthorized, code == http.StatusForbidden:
+	case http.StatusUnauthorized, http.StatusForbidden:
 		e.Reason = AuthenticationFailed
 	}
 	e.RetryAfter = retryAfter(header)

@@ -30,6 +30,14 @@ type SelectorError struct {
 
 func (e *SelectorError) Error() string { return e.Field + ": " + e.Problem }
 
+var (
+	// tagPattern is the distribution specification's rule for tags: what is
+	// none must not get into the path of a request.
+	tagPattern = regexp.MustCompile(`^[A-Za-z0-9_][A-Za-z0-9_.-]{0,127}$`)
+	// tightOr is "||" without a space on both sides.
+	tightOr = regexp.MustCompile(`[^ |]\|\||\|\|[^ |]`)
+)
+
 // NewSelector reads the spec's version, tag, digest and versionFilter, each of
 // which may be empty. The error is a *SelectorError.
 func NewSelector(version, tag, digest, filter string) (Selector, error) {
@@ -38,6 +46,9 @@ func NewSelector(version, tag, digest, filter string) (Selector, error) {
 	}
 	if digest != "" && !digestPattern.MatchString(digest) {
 		return Selector{}, &SelectorError{"digest", fmt.Sprintf("expected sha256: and 64 hexadecimal digits, found %.100q", digest)}
+	}
+	if tag != "" && !tagPattern.MatchString(tag) {
+		return Selector{}, &SelectorError{"tag", fmt.Sprintf("expected letters, digits, underscores, periods and hyphens, found %.100q", tag)}
 	}
 	s := Selector{digest: digest, tag: tag}
 	if tag == "" && (version != "" || digest == "") {
@@ -63,6 +74,10 @@ func (s *Selector) setVersion(version string) error {
 	}
 	if version == "" {
 		version = "*"
+	}
+	if strings.Contains(version, " - ") && tightOr.MatchString(version) {
+		// The library takes "1||3 - 4" for ">=1 || (3, <=4)".
+		return &SelectorError{"version", fmt.Sprintf("expected spaces around || beside a range from - to, found %.100q", version)}
 	}
 	constraint, err := semver.NewConstraint(version)
 	if err != nil {

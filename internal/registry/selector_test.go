@@ -104,6 +104,11 @@ func TestSelectorRefuses(t *testing.T) {
 		// Wrapped before it is compiled, it would match everything.
 		"filter that breaks out": {version: "1.x", filter: "a)|(?:.*", field: "versionFilter"},
 		"backreference":          {version: "1.x", filter: `(a)\1`, field: "versionFilter"},
+		"tag that is a path":     {tag: "a/../../other/manifests/x", field: "tag"},
+		"tag with a query":       {tag: "latest?n=1", field: "tag"},
+		"tag that is too long":   {tag: strings.Repeat("a", 129), field: "tag"},
+		// The library would take it for >=1 || (3, <=4), which 99.0.0 matches.
+		"range read as something else": {version: "1||3 - 4", field: "version"},
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {

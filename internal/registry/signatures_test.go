@@ -483,6 +483,33 @@ func TestSignaturesThatAreStrange(t *testing.T) {
 	}
 }
 
+// Registries list referrers in any order; what is judged does not depend on it.
+func TestOrderOfBundles(t *testing.T) {
+	var orders [][]verify.Signature
+	for _, turned := range []bool{false, true} {
+		a := answers{}
+		var referrers []map[string]any
+		for i := range 5 {
+			bundle := a.put("blobs", "application/vnd.dev.sigstore.bundle.v0.3+json", fmt.Sprintf("{%d}", i))
+			referrers = append(referrers, a.put("manifests", "application/vnd.oci.image.manifest.v1+json", manifestOf(bundle)))
+		}
+		if turned {
+			slices.Reverse(referrers)
+		}
+		a["referrers/"+otherDigest] = indexOf(referrers...)
+		server := start(t, "referrers", testregistry.Options{})
+		server.Intercept(a.intercept)
+		found, err := client(t, newPool(t), server, "app").Signatures(t.Context(), otherDigest)
+		if err != nil || len(found) != 5 {
+			t.Fatalf("expected 5 signatures, found %d, %v", len(found), err)
+		}
+		orders = append(orders, found)
+	}
+	if diff := cmp.Diff(orders[0], orders[1]); diff != "" {
+		t.Errorf("another order (-as listed +turned around):\n%s", diff)
+	}
+}
+
 func TestSignaturesOfWhatIsNoDigest(t *testing.T) {
 	server := start(t, "referrers", testregistry.Options{})
 	for _, digest := range []string{"", "latest", "sha256:" + strings.Repeat("AB", 32), otherDigest + "/../x"} {

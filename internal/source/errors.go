@@ -27,13 +27,13 @@ const (
 type Kind int
 
 const (
-	// Transient: it could not be judged or done this time. Try again.
+	// Transient says that it could not be judged or done this time: try again.
 	Transient Kind = iota
-	// Refused: it was judged, and the answer is no.
+	// Refused says that it was judged, and the answer is no.
 	Refused
-	// Unpublishable: it was verified, and its content cannot be published.
+	// Unpublishable says that it was verified, and its content cannot be published.
 	Unpublishable
-	// Invalid: the spec, or something that it names, must be edited.
+	// Invalid says that the spec, or something that it names, must be edited.
 	Invalid
 )
 

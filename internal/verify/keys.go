@@ -138,12 +138,9 @@ func newKey(public crypto.PublicKey) (Key, error) {
 }
 
 func validateKey(public crypto.PublicKey) error {
-	if err := cryptoutils.ValidatePubKey(public); err != nil {
-		return err
-	}
-	if k, ok := public.(*rsa.PublicKey); ok {
-		// ValidatePubKey counts whole bytes, so that 2041 bits pass as 2048.
-		if bits := k.N.BitLen(); bits != 8*k.Size() {
+	switch k := public.(type) {
+	case *rsa.PublicKey:
+		if bits := k.N.BitLen(); bits != 2048 && bits != 3072 && bits != 4096 {
 			return fmt.Errorf("an RSA modulus of %d bits is not supported", bits)
 		}
 		// RFC 8017, section 3.1: "the RSA public exponent e is an integer
@@ -152,8 +149,17 @@ func validateKey(public crypto.PublicKey) error {
 		if k.E < 3 || k.E%2 == 0 {
 			return fmt.Errorf("an RSA exponent that is even or less than 3 is not supported")
 		}
+		return nil
+	case *ecdsa.PublicKey:
+		if c := k.Curve; c != elliptic.P256() && c != elliptic.P384() && c != elliptic.P521() {
+			return fmt.Errorf("the curve %s is not supported", c.Params().Name)
+		}
+		return nil
+	case ed25519.PublicKey:
+		return nil
+	default:
+		return fmt.Errorf("a key of type %T is not supported", public)
 	}
-	return nil
 }
 
 func verifiersOf(public crypto.PublicKey) ([]signature.Verifier, error) {

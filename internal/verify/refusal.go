@@ -21,8 +21,9 @@ const (
 type Refusal struct {
 	Reason Reason
 	// Message names the digest, what was expected and what was found. It is
-	// the same for the same input, holds nothing that is not verified, and is
-	// at most a few hundred bytes.
+	// the same for the same input, in whatever order the signatures come, and
+	// holds nothing that is not verified. It is less than 4 KiB, if names are
+	// of at most 63 characters, as the API has it.
 	Message string
 }
 

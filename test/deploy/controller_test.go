@@ -5,9 +5,11 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
+	"net/http"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"runtime"
 	"strings"
 	"sync"
@@ -66,9 +68,19 @@ func start(t *testing.T, env ...string) *controller {
 	return c
 }
 
-// stop ends the controller as the kubelet does.
+// busy matches the metrics of a controller that is at work or has work to do.
+var busy = regexp.MustCompile(`(?m)^(controller_runtime_active_workers|workqueue_depth)\{.*\} [1-9].*$`)
+
+// stop ends the controller as the kubelet does, once it has nothing to do.
 func (c *controller) stop(t *testing.T) {
 	t.Helper()
+	await(t, "the controller has nothing to do", func() error {
+		metrics, err := c.metrics()
+		if found := busy.Find(metrics); err == nil && found != nil {
+			err = errors.New(string(found))
+		}
+		return err
+	})
 	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
@@ -85,6 +97,15 @@ func (c *controller) stop(t *testing.T) {
 	if found, err := os.ReadDir(c.process.Dir); err != nil || len(found) > 0 {
 		t.Errorf("expected nothing to be written outside of the volume, found %v, %v", found, err)
 	}
+}
+
+// metrics are what Prometheus gets.
+func (c *controller) metrics() ([]byte, error) {
+	code, body, err := get(c.cluster(), "http://"+name+"."+namespace+".svc:8080/metrics")
+	if err == nil && code != http.StatusOK {
+		err = fmt.Errorf("/metrics answers %d: %s", code, body)
+	}
+	return body, err
 }
 
 // serviceAccountConfig is a client configuration with a token of the

@@ -14,7 +14,6 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
@@ -88,8 +87,13 @@ func (p *pod) variables(t *testing.T) map[string]string {
 			env[v.Name] = expand(t, v.Value, env)
 		case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.namespace":
 			env[v.Name] = namespace
-		case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory" && from.ResourceFieldRef.Divisor.Cmp(resource.MustParse("0")) == 0:
-			env[v.Name] = strconv.FormatInt(p.container.Resources.Limits.Memory().Value(), 10)
+		case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory" && from.ResourceFieldRef.Divisor.IsZero():
+			// Without a limit it would be what the node has.
+			limit, ok := p.container.Resources.Limits[corev1.ResourceMemory]
+			if !ok {
+				t.Fatalf("env %s: the container has no %s", v.Name, from.ResourceFieldRef.Resource)
+			}
+			env[v.Name] = strconv.FormatInt(limit.Value(), 10)
 		default:
 			t.Fatalf("env %s: this test does not know how to fill in %+v", v.Name, from)
 		}

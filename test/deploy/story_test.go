@@ -168,9 +168,9 @@ func writesThroughAConflict(t *testing.T, w *tenant) {
 
 func servesMetrics(t *testing.T, pod *controller, w *tenant) {
 	t.Helper()
-	code, body, err := get(pod.cluster(), "http://"+name+"."+namespace+".svc:8080/metrics")
-	if err != nil || code != http.StatusOK {
-		t.Fatalf("/metrics: expected 200, found %d, %v", code, err)
+	body, err := pod.metrics()
+	if err != nil {
+		t.Fatal(err)
 	}
 	for _, want := range []string{
 		`assay_modulesource_condition\{name="secret",namespace="` + w.namespace + `",status="True",type="Verified"\} 1`,

@@ -66,7 +66,7 @@ func (w *world) events(name string) []eventsv1.Event {
 		w.t.Fatal(err)
 	}
 	found := slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool { return e.Regarding.Name != name })
-	slices.SortFunc(found, func(a, b eventsv1.Event) int { return a.EventTime.Time.Compare(b.EventTime.Time) })
+	slices.SortFunc(found, func(a, b eventsv1.Event) int { return a.EventTime.Compare(b.EventTime.Time) })
 	return found
 }
 

@@ -75,6 +75,12 @@ func TestStoryPin(t *testing.T) {
 				pinnedElsewhere.conditions, pinnedElsewhere.says = keeping(refused("DigestMismatch")), want.says
 				w.expect(w.settled("right"), pinnedElsewhere)
 				w.expect(w.again("right"), pinnedElsewhere)
+				w.registry.Down()
+				unreached := pinnedElsewhere
+				unreached.conditions = notPolled(pinnedElsewhere.conditions, "RegistryUnavailable")
+				unreached.says = map[string][]string{"Verified": says, "Ready": says}
+				w.expect(w.poll("right"), unreached)
+				up(t, w.registry)
 				w.edit("right", to(first))
 				w.expect(w.settled("right"), w.released("1.0.0", first))
 

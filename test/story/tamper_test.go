@@ -115,7 +115,7 @@ func (v *victim) signIn(format string) {
 	v.t.Helper()
 	for _, f := range []string{"cosign", "bundle"} {
 		if format == f || format == "both" {
-			v.world.sign(v.name, v.digest, f, v.key)
+			v.sign(v.name, v.digest, f, v.key)
 		}
 	}
 }
