@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"strings"
 	"time"
 
@@ -100,6 +101,9 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	}
 	due := in.err == nil && !obj.Spec.Suspend && r.schedule.due(&obj, o, r.Now())
 	waits := due && !r.pollThroughGate(ctx, &obj, in, &o)
+	if errors.Is(ctx.Err(), context.Canceled) && o.err != nil && o.err.Kind == source.Transient {
+		return ctrl.Result{}, nil // The controller stops: what that cut short says nothing.
+	}
 	if !waits || o.hasNews() {
 		if err := r.report(context.WithoutCancel(ctx), &obj, o); err != nil {
 			return ctrl.Result{}, err

@@ -136,10 +136,10 @@ func (e *environment) stop() {
 func (e *environment) stopController() {
 	_ = e.controller.Process.Signal(syscall.SIGTERM)
 	select {
-	case <-e.ended:
+	case _ = <-e.ended:
 	case <-time.After(stopGrace):
 		_ = e.controller.Process.Kill()
-		<-e.ended
+		_ = <-e.ended
 	}
 }
 

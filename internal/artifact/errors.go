@@ -23,10 +23,10 @@ const (
 	ReasonStorageFailed Reason = "StorageFailed"
 )
 
-// Error is the error of all of this package's methods that read layers or touch the
-// disk. Its text says what was expected and what was found. It is bounded,
-// quotes what comes from an artifact, holds neither a path on this disk nor a
-// time, and is the same for the same cause, so that it can stand in a status.
+// Error is the error of whatever reads layers or touches the disk. Its text says
+// what was expected and what was found. It is bounded, quotes what comes from
+// an artifact, holds neither a path on this disk nor a time, and is the same
+// for the same cause, so that it can stand in a status.
 type Error struct {
 	// Reason is never empty.
 	Reason Reason

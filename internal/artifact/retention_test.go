@@ -65,11 +65,11 @@ func TestCollectWaitsForTheRetention(t *testing.T) {
 	c.advance(1)
 	collect(t, s)
 	wantArchives(t, s, "once it has", second, other)
-	if s.Holds(owner, first.Path, first.Digest) {
-		t.Error("expected not to hold what was collected")
-	}
 	if known := s.owners[owner].checked; len(known) != 1 {
 		t.Errorf("expected to forget what was collected, found %v", known)
+	}
+	if s.Holds(owner, first.Path, first.Digest) {
+		t.Error("expected not to hold what was collected")
 	}
 }
 

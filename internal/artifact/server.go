@@ -87,7 +87,9 @@ func (s *Server) Start(ctx context.Context) error {
 		// there is nobody else to tell.
 		_ = server.Close()
 	}
-	<-stopped
+	if err := <-stopped; !errors.Is(err, http.ErrServerClosed) {
+		return err
+	}
 	return nil
 }
 

@@ -44,7 +44,7 @@ var allowedImports = map[string][]string{
 	"github.com/sigstore/sigstore-go/pkg/bundle":         {"Bundle"},
 	"github.com/sigstore/sigstore-go/pkg/root":           {"NewExpiringKey", "NewTrustedPublicKeyMaterial", "TimeConstrainedVerifier"},
 	"github.com/sigstore/sigstore-go/pkg/verify":         {"NewPolicy", "NewVerifier", "PolicyBuilder", "VerificationResult", "Verifier", "WithArtifactDigest", "WithKey", "WithNoObserverTimestamps", "WithoutArtifactUnsafe", "WithoutStatementPredicate"},
-	"github.com/sigstore/sigstore/pkg/cryptoutils":       {"PKCS1PublicKeyPEMType", "PublicKeyPEMType", "ValidatePubKey"},
+	"github.com/sigstore/sigstore/pkg/cryptoutils":       {"PKCS1PublicKeyPEMType", "PublicKeyPEMType"},
 	"github.com/sigstore/sigstore/pkg/signature":         {"ED25519Verifier", "LoadED25519Verifier", "LoadED25519phVerifier", "LoadVerifier", "Verifier"},
 	"github.com/sigstore/sigstore/pkg/signature/payload": {"CosignSignatureType", "SimpleContainerImage"},
 }

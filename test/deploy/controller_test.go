@@ -71,8 +71,14 @@ func start(t *testing.T, env ...string) *controller {
 // busy matches the metrics of a controller that is at work or has work to do.
 var busy = regexp.MustCompile(`(?m)^(controller_runtime_active_workers|workqueue_depth)\{.*\} [1-9].*$`)
 
-// stop ends the controller as the kubelet does, once it has nothing to do.
+// stop ends the controller once it has nothing to do.
 func (c *controller) stop(t *testing.T) {
+	t.Helper()
+	c.awaitIdle(t)
+	c.terminate(t)
+}
+
+func (c *controller) awaitIdle(t *testing.T) {
 	t.Helper()
 	await(t, "the controller has nothing to do", func() error {
 		metrics, err := c.metrics()
@@ -81,6 +87,11 @@ func (c *controller) stop(t *testing.T) {
 		}
 		return err
 	})
+}
+
+// terminate ends the controller as the kubelet does, whatever it is doing.
+func (c *controller) terminate(t *testing.T) {
+	t.Helper()
 	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}

@@ -71,7 +71,7 @@ func (p *pod) reservePorts(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		defer listener.Close()
+		defer func() { _ = listener.Close() }()
 		p.addresses[port.ContainerPort] = listener.Addr().String()
 	}
 }
@@ -152,7 +152,7 @@ func (p *pod) emptyDir(volume string) bool {
 // port resolves the name or number of a container port to where it is.
 func (p *pod) port(of intstr.IntOrString) (string, error) {
 	for _, port := range p.container.Ports {
-		if port.Name == of.StrVal || port.ContainerPort == of.IntVal {
+		if of == intstr.FromString(port.Name) || of == intstr.FromInt32(port.ContainerPort) {
 			return p.addresses[port.ContainerPort], nil
 		}
 	}

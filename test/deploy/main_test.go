@@ -53,7 +53,7 @@ func run(m *testing.M) (code int) {
 	if scratch, err = os.MkdirTemp("", "assay-deploy-"); err != nil {
 		return fail(err)
 	}
-	defer os.RemoveAll(scratch)
+	defer func() { _ = os.RemoveAll(scratch) }()
 	env, err := startControlPlane()
 	if err != nil {
 		return fail(err)

@@ -10,15 +10,16 @@ import (
 	"sync"
 	"testing"
 
-	"github.com/fluxcd/pkg/apis/meta"
 	coordinationv1 "k8s.io/api/coordination/v1"
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/test/registry"
 )
 
 var verified = map[string]string{
@@ -47,7 +48,8 @@ func TestDeployment(t *testing.T) {
 		t.Errorf("expected the Lease to be given up, found the holder %q", holder)
 	}
 
-	replacedPodRebuilds(t, w)
+	pod = replacedPodRebuilds(t, w)
+	endsInTheMiddleOfAPoll(t, pod, w)
 	wantGrantedIsUsed(t)
 }
 
@@ -150,9 +152,7 @@ func writesThroughAConflict(t *testing.T, w *tenant) {
 		<-goOn
 		next.ServeHTTP(rw, r)
 	})
-	w.patch(t, "secret", func(obj *v1alpha1.ModuleSource) {
-		metav1.SetMetaDataAnnotation(&obj.ObjectMeta, meta.ReconcileRequestAnnotation, token)
-	})
+	w.poll(t, "secret", token)
 	<-reached
 	w.patch(t, "secret", func(obj *v1alpha1.ModuleSource) { metav1.SetMetaDataAnnotation(&obj.ObjectMeta, "edited", "meanwhile") })
 	w.registry.Intercept(nil)
@@ -196,7 +196,7 @@ func leaseHolder(t *testing.T) string {
 // replacedPodRebuilds starts a controller with an empty volume. It gets its
 // objects with a list and a watch, as from an API server that has no streaming
 // lists; the one before got them with a watch alone.
-func replacedPodRebuilds(t *testing.T, w *tenant) {
+func replacedPodRebuilds(t *testing.T, w *tenant) *controller {
 	t.Helper()
 	before, err := w.get("secret")
 	if err != nil {
@@ -211,7 +211,27 @@ func replacedPodRebuilds(t *testing.T, w *tenant) {
 		return err
 	})
 	wantServed(t, pod, before)
-	pod.stop(t)
+	return pod
+}
+
+// endsInTheMiddleOfAPoll ends the controller while a registry does not answer
+// it, which is no failure of the registry's: a rollout changes nobody's status.
+func endsInTheMiddleOfAPoll(t *testing.T, pod *controller, w *tenant) {
+	t.Helper()
+	pod.awaitIdle(t)
+	reached := make(chan struct{})
+	reach := sync.OnceFunc(func() { close(reached) })
+	w.registry.Intercept(func(rw http.ResponseWriter, r *http.Request, next http.Handler) {
+		reach()
+		registry.Hang(rw, r, next)
+	})
+	w.poll(t, "secret", "then")
+	<-reached
+	pod.terminate(t)
+	obj := w.await(t, "secret", verified)
+	if apimeta.FindStatusCondition(obj.Status.Conditions, v1alpha1.ConditionFetchFailed) != nil {
+		t.Errorf("expected nothing to have failed, found %+v", obj.Status.Conditions)
+	}
 }
 
 // reportMemory shows what the controller takes, which is where the

@@ -7,6 +7,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	corev1 "k8s.io/api/core/v1"
 	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -117,6 +118,14 @@ func (w *tenant) patch(t *testing.T, name string, edit func(*v1alpha1.ModuleSour
 	if err := kube.Patch(background, obj, client.MergeFrom(before)); err != nil {
 		t.Fatal(err)
 	}
+}
+
+// poll asks for a poll.
+func (w *tenant) poll(t *testing.T, name, token string) {
+	t.Helper()
+	w.patch(t, name, func(obj *v1alpha1.ModuleSource) {
+		metav1.SetMetaDataAnnotation(&obj.ObjectMeta, meta.ReconcileRequestAnnotation, token)
+	})
 }
 
 // await waits until conditions of a ModuleSource are as wanted, given as

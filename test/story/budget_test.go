@@ -10,6 +10,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
@@ -427,6 +428,48 @@ func TestBudgetOfIdling(t *testing.T) {
 				t.Errorf("expected the pin to be looked at, found %d looks and %d requests", polled, heads)
 			}
 		})
+	}
+}
+
+// A controller that stops while it waits for a registry, as at every rollout,
+// says nothing about that registry: neither of a new ModuleSource nor of one
+// that is published.
+func TestBudgetOfStopping(t *testing.T) {
+	t.Parallel()
+	l := newLedger(t, "referrers", registry.Options{})
+	l.sign("app", l.push("app", "1.0.0", nil), "cosign", l.key)
+	versionOne := func(s *v1alpha1.ModuleSourceSpec) { s.Version = "1.0.0" }
+	l.apply("app", l.spec("app", versionOne))
+	before := l.settled("app")
+	l.quiesce(2)
+	l.registry.Intercept(registry.Hang)
+	l.registry.Reset()
+	l.apply("new", l.spec("app", versionOne))
+	l.ask("app")
+	l.await("app", "both wait for the registry", func(*v1alpha1.ModuleSource) bool { return len(l.registry.Requests()) == 2 })
+	writes := l.controller.writes
+	l.stopController()
+	if found := writes.take(); len(found) > 0 {
+		t.Errorf("expected no writes, found %v\n%s%s", found, describe(l.get("app")), describe(l.get("new")))
+	}
+	if diff := cmp.Diff(before.Status, l.get("app").Status); diff != "" {
+		t.Errorf("the status changed (-before +after):\n%s", diff)
+	}
+	l.registry.Intercept(nil)
+	l.start()
+	for _, name := range []string{"app", "new"} {
+		l.await(name, "it is ready", func(s *v1alpha1.ModuleSource) bool { return is(s, "Ready") == "True/SignatureVerified" })
+	}
+}
+
+// ask asks for a poll, and does not wait for it.
+func (w *world) ask(name string) {
+	w.t.Helper()
+	obj := w.get(name)
+	before := obj.DeepCopy()
+	metav1.SetMetaDataAnnotation(&obj.ObjectMeta, meta.ReconcileRequestAnnotation, fmt.Sprint(time.Now().UnixNano()))
+	if err := kube.Patch(background, obj, client.MergeFrom(before)); err != nil {
+		w.t.Fatal(err)
 	}
 }
 

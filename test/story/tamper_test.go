@@ -651,6 +651,13 @@ func TestTamperedInStore(t *testing.T) {
 				attacks[name+" changed"] = attack{prepare: changed(o, nil), want: refused("NoSignature")}
 				attacks[name+" changed, signatures copied"] = attack{prepare: changed(o, copied), want: refused("SignatureInvalid")}
 			}
+			attacks["signatures of another repository's module"] = attack{prepare: func(v *victim) {
+				other := &victim{world: v.world, name: v.name + "-other"}
+				other.pushModule("another")
+				other.signIn("both")
+				v.pushModule("content")
+				copied(v, other.reference())
+			}, want: refused("SignatureInvalid")}
 			signature := func(change func(v *victim, s *signing.Signature)) func(*victim) {
 				return func(v *victim) {
 					v.pushModule("content")
