@@ -155,7 +155,12 @@ func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) 
 	}
 	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
 	if published == nil {
-		return o, nil
+		if r.schedule.knows(obj) {
+			return o, nil
+		}
+		// A process that died between publishing and reporting leaves an
+		// archive that no status names and nobody would judge again.
+		return o, store.Withdraw(owner)
 	}
 	if o.inStorage = store.Holds(owner, published.Path, published.Digest); !o.inStorage {
 		return o, nil

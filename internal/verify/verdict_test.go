@@ -125,6 +125,18 @@ func TestDigestsThatAreNone(t *testing.T) {
 	}
 }
 
+// Not even a right signature over it makes another algorithm's digest one that
+// can be fetched and checked.
+func TestDigestsOfOtherAlgorithms(t *testing.T) {
+	key := p256(t, "signer")
+	digits := strings.TrimPrefix(artifact, "sha256:")
+	for _, digest := range []string{"sha512:" + digits + digits, "sha384:" + digits + digits[:32]} {
+		wantRefusal(t, verify.ReasonSignatureInvalid, trusting(t, key), digest,
+			cosignOver(t, key, marshal(t, cosignPayload(digest, cosignType))),
+			bundleOver(t, key, statement(signPredicate, subject(digest))))
+	}
+}
+
 // A signature that is right does not become wrong by its neighbours.
 func TestGoodAmongBad(t *testing.T) {
 	key, stranger := p256(t, "signer"), p256(t, "stranger")

@@ -808,6 +808,10 @@ func restated(bundle []byte, change func([]byte) []byte) []byte {
 	return slices.Concat(bundle[:from], []byte(base64.StdEncoding.EncodeToString(change(statement))), bundle[to:])
 }
 
+// hangs is the timeout of attempts that end with it: long enough for what comes
+// before, and shorter than what makes a registry one that gets one worker.
+const hangs = 4 * time.Second
+
 // Whatever answers to whatever request: it is never "not signed".
 func TestFaultsAtEveryRequest(t *testing.T) {
 	faults := map[string]struct {
@@ -846,7 +850,7 @@ func TestFaultsAtEveryRequest(t *testing.T) {
 								s.Version = "1.x"
 							}
 							if name == "hang" {
-								s.Timeout = metav1.Duration{Duration: 2 * time.Second}
+								s.Timeout = metav1.Duration{Duration: hangs}
 							}
 						},
 					}
@@ -878,7 +882,7 @@ func TestFaultsAtThePing(t *testing.T) {
 		w.release(name, "1.0.0", "cosign")
 		w.registry.Intercept(registry.On(http.MethodGet, registry.KindPing, fault.answer))
 		w.apply(name, w.spec(name, func(s *v1alpha1.ModuleSourceSpec) {
-			s.Version, s.Timeout = "1.0.0", metav1.Duration{Duration: 2 * time.Second}
+			s.Version, s.Timeout = "1.0.0", metav1.Duration{Duration: hangs}
 		}))
 		obj := w.settled(name)
 		want := unreachable(fault.reason)
