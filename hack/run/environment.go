@@ -135,11 +135,10 @@ func (e *environment) stop() {
 
 func (e *environment) stopController() {
 	_ = e.controller.Process.Signal(syscall.SIGTERM)
-	select {
-	case _ = <-e.ended:
-	case <-time.After(stopGrace):
-		_ = e.controller.Process.Kill()
-		_ = <-e.ended
+	grace := time.AfterFunc(stopGrace, func() { _ = e.controller.Process.Kill() })
+	defer grace.Stop()
+	if err := <-e.ended; err != nil {
+		fmt.Fprintln(os.Stderr, "the controller ended:", err)
 	}
 }
 

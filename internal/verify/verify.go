@@ -97,7 +97,9 @@ func (j *judgement) judge(s Signature) {
 func (j *judgement) try(c candidate, k Key, f Format) result {
 	best := wrongKey
 	for _, v := range k.verifiers {
-		best = max(best, guarded(c, v, j.digest))
+		if best = max(best, guarded(c, v, j.digest)); best == accepted {
+			break
+		}
 	}
 	if best == accepted {
 		if known, ok := j.accepted[k.fingerprint]; !ok || f < known {

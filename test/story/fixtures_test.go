@@ -129,7 +129,7 @@ func judgeAll(t *testing.T, w *world, verdicts map[string]expectedVerdict) {
 	}
 	for row, v := range verdicts {
 		t.Run(row, func(t *testing.T) {
-			obj := w.settled(names[row])
+			obj := w.in(t).settled(names[row])
 			if v.format == "" {
 				wantConditions(t, obj, map[string]string{
 					"Verified": "False/" + v.refused, "Ready": "False/" + v.refused, "Stalled": "True/" + v.refused,

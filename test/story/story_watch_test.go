@@ -1,7 +1,6 @@
 package story
 
 import (
-	"net/http"
 	"testing"
 	"time"
 
@@ -102,30 +101,27 @@ func TestStoryWatchNamespaces(t *testing.T) {
 }
 
 // What a newer artifact replaced can be downloaded for as long as the controller
-// is told to, and goes then.
+// is told to, and goes then, also when it was another process that published it.
 func TestStoryArtifactRetention(t *testing.T) {
 	for name, retention := range map[string]time.Duration{"an hour": time.Hour, "none": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
-			w := newWorld(t, settings{options: func(o *controllers.Options) { o.ArtifactRetention = retention }})
+			w := durable(t, settings{options: func(o *controllers.Options) { o.ArtifactRetention = retention }})
 			w.release("app", "1.0.0", "bundle")
 			w.apply("app", w.spec("app", nil))
 			first := w.ready("app")
-			w.fetch(first)
 			second := w.release("app", "1.1.0", "bundle")
 			w.expect(w.poll("app"), w.released("1.1.0", second))
+			w.heard("app", 2)
+			w.stopController()
+			w.start()
+			w.expect(w.again("app"), w.released("1.1.0", second))
 			if retention > 0 {
 				w.fetch(first)
 				return
 			}
-			for deadline := time.Now().Add(patience); ; time.Sleep(100 * time.Millisecond) {
-				if code, _ := download(t, first.Status.Artifact.URL); code == http.StatusNotFound {
-					break
-				}
-				if time.Now().After(deadline) {
-					t.Fatalf("waited %s until %s is gone", patience, first.Status.Artifact.URL)
-				}
-			}
+			w.awaitFiles("only the newer one's files are there", func(files []string) bool { return len(files) == 2 })
+			w.gone(first.Status.Artifact.URL)
 			w.expect(w.again("app"), w.released("1.1.0", second))
 		})
 	}

@@ -313,6 +313,8 @@ func underAttack(t *testing.T, kind string, attacks map[string]attack) {
 	for name, a := range attacks {
 		v := victims[name]
 		t.Run(name, func(t *testing.T) {
+			w := w.in(t)
+			v.world = w
 			obj := w.settled(v.name)
 			if diff := cmp.Diff(a.want, conditionsOf(obj)); diff != "" {
 				t.Errorf("conditions (-expected +found):\n%s\n%s", diff, describe(obj))

@@ -390,3 +390,10 @@ func signAt(t *testing.T, server *registry.Server, repo, digest, format string, 
 		t.Fatal(err)
 	}
 }
+
+// in is the same world, whose failures end t alone.
+func (w *world) in(t *testing.T) *world {
+	same := *w
+	same.t = t
+	return &same
+}
