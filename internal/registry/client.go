@@ -8,7 +8,6 @@ import (
 	"net/netip"
 	"net/url"
 	"strings"
-	"sync"
 	"time"
 
 	"github.com/google/go-containerregistry/pkg/v1/remote/transport"
@@ -21,8 +20,10 @@ const (
 	maxSessions = 32768
 	// maxRedirects bounds how often a registry can send a request elsewhere.
 	maxRedirects = 5
-	// referrersMemory is how long a registry is believed to have no referrers
-	// API before it is asked again.
+	// referrersMemory is how long a repository is believed to have no referrers
+	// API before it is asked again. It is not remembered for the registry as a
+	// whole: one that routes by path, or passes on to others, has repositories
+	// of both kinds, and what is not asked for looks like not signed.
 	referrersMemory = time.Hour
 )
 
@@ -31,13 +32,11 @@ const (
 // the same repository in the same way with the same credentials.
 type Pool struct {
 	userAgent string
-	base      http.RoundTripper
+	base      *http.Transport
 	now       func() time.Time
-	sessions  *lru.Cache // sessionKey -> *http.Client
-
-	mu           sync.Mutex
-	noReferrers  map[string]time.Time // host -> until when it is believed
-	closeIdleFun func()
+	// What is known of a repository, by sessionKey.
+	sessions    *lru.Cache // *http.Client
+	noReferrers *lru.Cache // time.Time until which it is believed
 }
 
 type sessionKey struct {
@@ -62,17 +61,16 @@ func NewPool(userAgent string, now func() time.Time) *Pool {
 		DisableCompression: true,
 	}
 	return &Pool{
-		userAgent:    userAgent,
-		base:         t,
-		now:          now,
-		sessions:     lru.New(maxSessions),
-		noReferrers:  map[string]time.Time{},
-		closeIdleFun: t.CloseIdleConnections,
+		userAgent:   userAgent,
+		base:        t,
+		now:         now,
+		sessions:    lru.New(maxSessions),
+		noReferrers: lru.New(maxSessions),
 	}
 }
 
 // Close closes idle connections.
-func (p *Pool) Close() { p.closeIdleFun() }
+func (p *Pool) Close() { p.base.CloseIdleConnections() }
 
 // Client speaks to one repository.
 type Client struct {
@@ -193,15 +191,11 @@ func isInternal(host string) bool {
 	return ip.IsPrivate() || ip.IsLoopback() || ip.IsLinkLocalUnicast() || ip.IsUnspecified() || sharedAddresses.Contains(ip)
 }
 
-func (p *Pool) hasNoReferrers(host string) bool {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	until, ok := p.noReferrers[host]
-	return ok && p.now().Before(until)
+func (c *Client) hasNoReferrers() bool {
+	until, ok := c.pool.noReferrers.Get(c.key())
+	return ok && c.pool.now().Before(until.(time.Time))
 }
 
-func (p *Pool) noteNoReferrers(host string) {
-	p.mu.Lock()
-	defer p.mu.Unlock()
-	p.noReferrers[host] = p.now().Add(referrersMemory)
+func (c *Client) noteNoReferrers() {
+	c.pool.noReferrers.Add(c.key(), c.pool.now().Add(referrersMemory))
 }

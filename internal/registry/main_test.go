@@ -176,7 +176,7 @@ func (n *names) reached(address string) bool {
 
 // use makes a pool find hosts through n, and trust roots.
 func (n *names) use(p *Pool, roots *x509.CertPool) {
-	t := p.base.(*http.Transport)
+	t := p.base
 	t.Proxy = nil
 	t.DialContext = n.dial
 	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}

@@ -10,13 +10,12 @@ import (
 
 // Bounds of a list of tags.
 const (
-	maxTags        = 100_000
-	maxTagPages    = 1_000
-	maxPageBytes   = 8 << 20
-	tagsPerPage    = "1000" // ECR answers an error to more
-	maxLinkLength  = 8 << 10
-	digestHeader   = "Docker-Content-Digest"
-	contentTypeAny = ""
+	maxTags       = 100_000
+	maxTagPages   = 1_000
+	maxPageBytes  = 8 << 20
+	tagsPerPage   = "1000" // ECR answers an error to more
+	maxLinkLength = 8 << 10
+	digestHeader  = "Docker-Content-Digest"
 )
 
 // Revision is what a selection resolved to.
@@ -124,7 +123,7 @@ func (c *Client) hashed(ctx context.Context, reference, what string) (string, er
 // notFound tells a repository that is not there from a tag that is not: a HEAD
 // answer has no body, and registries disagree about the code in a GET's.
 func (c *Client) notFound(ctx context.Context, what string) error {
-	response, err := c.do(ctx, "tags", http.MethodGet, c.repo.url("tags", "list")+"?n=1", contentTypeAny)
+	response, err := c.do(ctx, "tags", http.MethodGet, c.repo.url("tags", "list")+"?n=1", "")
 	if err != nil {
 		return err
 	}
@@ -155,7 +154,7 @@ func (c *Client) tags(ctx context.Context) ([]string, error) {
 
 func (c *Client) tagPage(ctx context.Context, address string) (tags []string, next string, err error) {
 	const what = "tags"
-	response, err := c.do(ctx, what, http.MethodGet, address, contentTypeAny)
+	response, err := c.do(ctx, what, http.MethodGet, address, "")
 	if err != nil {
 		return nil, "", err
 	}

@@ -213,7 +213,7 @@ func (s *collector) addBundle(ctx context.Context, d descriptor) error {
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
 func (s *collector) referrers(ctx context.Context) ([]descriptor, error) {
 	c := s.client
-	if c.pool.hasNoReferrers(c.repo.Host()) {
+	if c.hasNoReferrers() {
 		return s.fallbackTag(ctx)
 	}
 	var all []descriptor
@@ -231,7 +231,7 @@ func (s *collector) referrers(ctx context.Context) ([]descriptor, error) {
 			return nil, errorf(RegistryUnavailable, "%s: the registry lists referrers and does not have the list's next page", s.digest)
 		}
 		if !supported {
-			c.pool.noteNoReferrers(c.repo.Host())
+			c.noteNoReferrers()
 			return s.fallbackTag(ctx)
 		}
 		all = append(all, found...)

@@ -189,7 +189,7 @@ func TestReferrersOfASecondPage(t *testing.T) {
 			p := newPool(t)
 			_, err := client(t, p, server, "app").Signatures(t.Context(), otherDigest)
 			wantReason(t, err, RegistryUnavailable)
-			if p.hasNoReferrers(server.Host()) {
+			if client(t, p, server, "app").hasNoReferrers() {
 				t.Error("a registry that has the API is remembered as one that has not")
 			}
 		})
