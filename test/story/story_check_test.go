@@ -287,8 +287,10 @@ func versioned(version string) func(*v1alpha1.ModuleSourceSpec) {
 // inEachFormat runs a test for each format of signature and kind of registry.
 func inEachFormat(t *testing.T, test func(t *testing.T, w *world, format string)) {
 	t.Helper()
+	t.Parallel()
 	for _, format := range []string{"cosign", "bundle"} {
 		t.Run(format, func(t *testing.T) {
+			t.Parallel()
 			eachRegistry(t, func(t *testing.T, w *world) { test(t, w, format) })
 		})
 	}

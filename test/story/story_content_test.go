@@ -115,6 +115,7 @@ func TestStoryHostileArchives(t *testing.T) {
 // Beyond a limit of the controller nothing is published, and what was before
 // stays.
 func TestStoryArtifactLimits(t *testing.T) {
+	t.Parallel()
 	many := map[string]string{}
 	for i := range 20 {
 		many[fmt.Sprintf("file-%02d", i)] = "x"
@@ -179,6 +180,7 @@ func noise(n int) string {
 
 // What is no artifact of files is verified, and not published.
 func TestStoryNoArtifactOfFiles(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		image, err := module.New(module.Options{Version: "1.0.0"})
 		if err != nil {
@@ -218,6 +220,7 @@ func TestStoryNoArtifactOfFiles(t *testing.T) {
 
 // Other kinds of artifact than Timoni's modules are published too.
 func TestStoryKindsOfArtifact(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		files := map[string]string{"app/Chart.yaml": "name: app\n", "app/templates/cm.yaml": "kind: ConfigMap\n"}
 		chart, err := module.Archive(files)
@@ -279,6 +282,7 @@ func TestStoryKindsOfArtifact(t *testing.T) {
 // The layers of a Timoni module are merged in their order: the module's own
 // files win over what is vendored, and folders over nothing.
 func TestStoryLayersAreMerged(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		digest := w.pushAs("app", "1.0.0", module.Options{
 			Version: "1.0.0",

@@ -78,6 +78,7 @@ func pulls(secret string) func(*v1alpha1.ModuleSourceSpec) {
 // A registry that asks for credentials gives to whom has them, and everybody
 // else is told what is wrong with theirs; no secret is told to anybody.
 func TestStoryCredentials(t *testing.T) {
+	t.Parallel()
 	rows := map[string]struct {
 		secret func(host string) *corev1.Secret
 		says   []string // nil where it works
@@ -167,6 +168,7 @@ func (w *world) tokens() func() []string {
 
 // The verdict on what was published does not depend on the credentials.
 func TestStoryCredentialsGoAndComeBack(t *testing.T) {
+	t.Parallel()
 	for kind, auth := range auths {
 		t.Run(kind, func(t *testing.T) {
 			t.Parallel()

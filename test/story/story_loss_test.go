@@ -65,6 +65,7 @@ func missing(reason string) map[string]string {
 // What is lost or damaged is not served, and made again from the registry, byte
 // for byte, even when its tag is gone.
 func TestStoryStorageIsLost(t *testing.T) {
+	t.Parallel()
 	for loss, lose := range losses {
 		t.Run(loss, func(t *testing.T) {
 			t.Parallel()
@@ -102,6 +103,7 @@ func TestStoryStorageIsLost(t *testing.T) {
 // What was published is made again even where the registry offers something
 // else by now that is refused.
 func TestStoryStorageIsLostUnderRefusal(t *testing.T) {
+	t.Parallel()
 	eachDurable(t, func(t *testing.T, w *world) {
 		first := w.release("app", "1.0.0", "bundle")
 		w.apply("app", w.spec("app", nil))
@@ -126,6 +128,7 @@ func TestStoryStorageIsLostUnderRefusal(t *testing.T) {
 // A registry that lost its content, too, says nothing about signatures: trust
 // is not withdrawn.
 func TestStoryStorageAndRegistryAreLost(t *testing.T) {
+	t.Parallel()
 	eachDurable(t, func(t *testing.T, w *world) {
 		digest := w.release("app", "1.0.0", "cosign")
 		w.apply("app", w.spec("app", versioned("1.0.0")))

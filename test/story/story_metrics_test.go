@@ -52,6 +52,7 @@ func (w *world) awaitSeries(name string, want map[string]float64) {
 // Every verdict is counted with its reason, and every condition is told for as
 // long as its object is there.
 func TestStoryMetrics(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		w.release("good", "1.0.0", "bundle")
 		w.push("bad", "1.0.0", nil)

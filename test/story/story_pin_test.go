@@ -47,12 +47,14 @@ func TestStoryDigestAlone(t *testing.T) {
 // A version or tag together with a digest must resolve to exactly it, whatever
 // was published before.
 func TestStoryPin(t *testing.T) {
+	t.Parallel()
 	for name, version := range map[string]func(*v1alpha1.ModuleSourceSpec){
 		"version": versioned("1.0.0"),
 		"range":   versioned("~1.0"),
 		"tag":     func(s *v1alpha1.ModuleSourceSpec) { s.Version, s.Tag = "", "1.0.0" },
 	} {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			eachRegistry(t, func(t *testing.T, w *world) {
 				first := w.release("app", "1.0.0", "bundle")
 				other := w.release("app", "1.1.0", "bundle")
@@ -99,6 +101,7 @@ func TestStoryPin(t *testing.T) {
 
 // More signatures than are judged: not judged, whoever made them.
 func TestStoryTooManySignatures(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		digest := w.push("app", "1.0.0", nil)
 		reference := w.repo("app") + "@" + digest
@@ -142,6 +145,7 @@ func TestStoryTooManySignatures(t *testing.T) {
 
 // Edits of what is asked for take effect at once.
 func TestStorySpecIsEdited(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		first := w.release("app", "1.0.0", "cosign")
 		second := w.release("app", "1.1.0", "bundle")

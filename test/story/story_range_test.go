@@ -70,6 +70,7 @@ var selections = map[string]struct {
 // Of everything under the tags, a selection takes one; pages of the list of
 // tags, full ones too, change nothing about that.
 func TestStorySelection(t *testing.T) {
+	t.Parallel()
 	for _, size := range []int{0, 5, 15, 30} {
 		for kind := range kinds {
 			t.Run(fmt.Sprintf("%s in pages of %d", kind, size), func(t *testing.T) {

@@ -63,6 +63,7 @@ func answering(status int) func(*registry.Server) {
 // A registry that does not talk: what is new cannot be judged, what was judged
 // keeps its verdict, and everything heals by itself.
 func TestStoryRegistryDoesNotTalk(t *testing.T) {
+	t.Parallel()
 	for name, fault := range faults {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
@@ -158,6 +159,7 @@ var lookups = map[string]struct {
 // An error at one of the places where signatures are is never taken for "not
 // signed", nor is the other place enough.
 func TestStorySignaturesCannotBeLookedUp(t *testing.T) {
+	t.Parallel()
 	answers := map[string]struct {
 		answer registry.Interceptor
 		reason string
@@ -248,6 +250,7 @@ func TestStoryRetryAfter(t *testing.T) {
 
 // What is asked for and is not there is said as such.
 func TestStoryNotFound(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		w.release("app", "1.0.0", "cosign")
 		absent := "sha256:" + strings.Repeat("0", 64)
@@ -280,6 +283,7 @@ func TestStoryNotFound(t *testing.T) {
 
 // It is pushed at last: a retry finds it.
 func TestStoryFoundLater(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		w.apply("app", w.spec("app", versioned("1.0.0")))
 		w.expect(w.settled("app"), expectation{conditions: unreachable("RepositoryNotFound")})

@@ -13,6 +13,7 @@ import (
 // The signer of what is published is not trusted any more: it is withdrawn,
 // whether the registry talks or not.
 func TestStorySignerIsDropped(t *testing.T) {
+	t.Parallel()
 	for _, down := range []string{"registry up", "registry down"} {
 		t.Run(down, func(t *testing.T) {
 			inEachFormat(t, func(t *testing.T, w *world, format string) {

@@ -147,6 +147,7 @@ func TestStoryDeletedAndMadeAnew(t *testing.T) {
 
 // A controller that starts again looks once at the registry and writes nothing.
 func TestStoryRestart(t *testing.T) {
+	t.Parallel()
 	eachDurable(t, func(t *testing.T, w *world) {
 		digest := w.release("app", "1.0.0", "cosign")
 		w.apply("app", w.spec("app", versioned("1.0.0")))

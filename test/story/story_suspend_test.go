@@ -41,6 +41,7 @@ func (w *world) gone(url string) {
 // A suspended source asks for nothing, even when a person asks for a poll, and
 // publishes nothing new; resumed, it does at once.
 func TestStorySuspend(t *testing.T) {
+	t.Parallel()
 	eachRegistry(t, func(t *testing.T, w *world) {
 		first := w.release("app", "1.0.0", "cosign")
 		w.apply("app", w.spec("app", versioned("1.x")))

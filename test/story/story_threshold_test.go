@@ -60,8 +60,10 @@ var thresholds = map[string]struct {
 var positions = []string{"first", "second", "third"}
 
 func TestStoryThreshold(t *testing.T) {
+	t.Parallel()
 	for name, row := range thresholds {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			eachRegistry(t, func(t *testing.T, w *world) {
 				named := map[string]*signing.Key{"a": newKey(t, signing.ECDSAP256), "b": newKey(t, signing.Ed25519), "c": newKey(t, signing.RSA2048)}
 				digest := w.push("app", "1.0.0", nil)

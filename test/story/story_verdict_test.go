@@ -89,8 +89,10 @@ func copied(format string) func(w *world, digest string) {
 }
 
 func TestStoryVerdict(t *testing.T) {
+	t.Parallel()
 	for name, row := range verdicts {
 		t.Run(name, func(t *testing.T) {
+			t.Parallel()
 			eachRegistry(t, func(t *testing.T, w *world) {
 				digest := w.push("app", "1.0.0", nil)
 				row.sign(w, digest)

@@ -103,6 +103,7 @@ func TestStoryWatchNamespaces(t *testing.T) {
 // What a newer artifact replaced can be downloaded for as long as the controller
 // is told to, and goes then, also when it was another process that published it.
 func TestStoryArtifactRetention(t *testing.T) {
+	t.Parallel()
 	for name, retention := range map[string]time.Duration{"an hour": time.Hour, "none": 0} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
