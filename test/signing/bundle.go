@@ -37,9 +37,9 @@ func (s Statement) predicateType() string {
 	return s.PredicateType
 }
 
-// payload encodes the statement as cosign v2.6 does it: a subject with a digest
+// Payload encodes the statement as cosign v2.6 does it: a subject with a digest
 // and no name, and no predicate.
-func (s Statement) payload() ([]byte, error) {
+func (s Statement) Payload() ([]byte, error) {
 	algorithm, hex, ok := strings.Cut(s.Digest, ":")
 	if !ok {
 		return nil, fmt.Errorf("digest %q has no algorithm", s.Digest)
@@ -55,7 +55,7 @@ func (s Statement) payload() ([]byte, error) {
 // version 0.3, with a DSSE envelope, and with the digest of the public key as
 // its hint.
 func NewBundle(statement Statement, key *Key) ([]byte, error) {
-	content, err := statement.payload()
+	content, err := statement.Payload()
 	if err != nil {
 		return nil, fmt.Errorf("making the statement: %w", err)
 	}

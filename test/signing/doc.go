@@ -2,7 +2,7 @@
 // way the cosign command line v2.6 does, through Cosign's own library: in the
 // v2 format, under the .sig tag, and as Sigstore bundles, attached as
 // referrers. No transparency log, certificate authority or timestamp authority
-// takes part: what these sign is in testdata of package fixtures.
+// takes part: package sigstore has these.
 //
 // Beside right signatures it makes those that must be refused: over another
 // digest, copied from another artifact, or attestations that are no signature.

@@ -55,6 +55,7 @@ type Key struct {
 	private crypto.Signer
 	public  []byte // PEM
 	signer  signature.SignerVerifier
+	hash    crypto.Hash
 }
 
 // NewKey makes a new key that signs as cosign does.
@@ -96,26 +97,46 @@ func (k *Key) PublicPEM() []byte { return k.public }
 // Verifier verifies what the key signs, in its scheme and in no other.
 func (k *Key) Verifier() signature.Verifier { return k.signer }
 
+// Signer signs with the key, in its scheme.
+func (k *Key) Signer() signature.Signer { return k.signer }
+
+// Hash is what the scheme hashes a message with before it signs: zero for
+// PureEd25519, which does not.
+func (k *Key) Hash() crypto.Hash { return k.hash }
+
 // Using returns the same key pair with another scheme. It fails if the scheme
 // is not for this kind of key.
 func (k *Key) Using(scheme Scheme) (*Key, error) {
-	signer, err := load(k.private, scheme)
+	signer, hash, err := load(k.private, scheme)
 	if err != nil {
 		return nil, fmt.Errorf("loading the key for scheme %q: %w", scheme, err)
 	}
-	return &Key{private: k.private, public: k.public, signer: signer}, nil
+	return &Key{private: k.private, public: k.public, signer: signer, hash: hash}, nil
 }
 
-func load(private crypto.Signer, scheme Scheme) (signature.SignerVerifier, error) {
+func load(private crypto.Signer, scheme Scheme) (signer signature.SignerVerifier, hash crypto.Hash, err error) {
 	edwards, isEdwards := private.(ed25519.PrivateKey)
 	switch {
 	case scheme == CosignDefault:
-		return signature.LoadDefaultSignerVerifier(private, *cosign.GetDefaultLoadOptions(nil)...)
+		return loadDefault(private)
 	case scheme == SHA256 && !isEdwards:
-		return signature.LoadSignerVerifier(private, crypto.SHA256)
+		signer, err = signature.LoadSignerVerifier(private, crypto.SHA256)
+		return signer, crypto.SHA256, err
 	case scheme == PureEd25519 && isEdwards:
-		return signature.LoadED25519SignerVerifier(edwards)
+		signer, err = signature.LoadED25519SignerVerifier(edwards)
+		return signer, 0, err
 	default:
-		return nil, fmt.Errorf("not for a %T", private)
+		return nil, 0, fmt.Errorf("not for a %T", private)
 	}
+}
+
+// loadDefault loads the key as cosign does.
+func loadDefault(private crypto.Signer) (signature.SignerVerifier, crypto.Hash, error) {
+	options := *cosign.GetDefaultLoadOptions(nil)
+	details, err := signature.GetDefaultAlgorithmDetails(private.Public(), options...)
+	if err != nil {
+		return nil, 0, err
+	}
+	signer, err := signature.LoadSignerVerifierFromAlgorithmDetails(private, details, options...)
+	return signer, details.GetHashType(), err
 }
