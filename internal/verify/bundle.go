@@ -5,11 +5,9 @@ import (
 	"encoding/json"
 	"errors"
 	"fmt"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	"github.com/sigstore/sigstore-go/pkg/bundle"
-	"github.com/sigstore/sigstore-go/pkg/root"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
 )
@@ -38,18 +36,26 @@ func readBundle(s Signature) (candidate, error) {
 	if err := b.UnmarshalJSON(s.Payload); err != nil {
 		return nil, fmt.Errorf("it is not a Sigstore bundle of a version up to 0.3")
 	}
+	if err := countsAsSignature(b); err != nil {
+		return nil, err
+	}
+	return bundleCandidate{b}, nil
+}
+
+// countsAsSignature returns errNotASignature for an attestation.
+func countsAsSignature(b *bundle.Bundle) error {
 	if b.GetMessageSignature() != nil {
-		return bundleCandidate{b}, nil
+		return nil
 	}
 	envelope := b.GetDsseEnvelope()
 	if envelope.GetPayloadType() != inTotoPayloadType {
-		return nil, errNotASignature
+		return errNotASignature
 	}
 	// "DSSE envelopes in a bundle MUST have exactly one signature"
 	// (sigstore_bundle.proto): sigstore-go sees to it too, but so late that it
 	// looks like a wrong key.
 	if n := len(envelope.GetSignatures()); n != 1 {
-		return nil, fmt.Errorf("it holds %s, not 1", countOf(n, "signature"))
+		return fmt.Errorf("it holds %s, not 1", countOf(n, "signature"))
 	}
 	var statement struct {
 		PredicateType string `json:"predicateType"`
@@ -58,60 +64,101 @@ func readBundle(s Signature) (candidate, error) {
 		} `json:"subject"`
 	}
 	if err := json.Unmarshal(envelope.GetPayload(), &statement); err != nil {
-		return nil, fmt.Errorf("its payload is not an in-toto statement")
+		return fmt.Errorf("its payload is not an in-toto statement")
 	}
 	if statement.PredicateType != SignPredicateType {
-		return nil, errNotASignature
+		return errNotASignature
 	}
-	return bundleCandidate{b}, nil
+	return nil
 }
 
-// verifiedBy judges the candidate with sigstore-go, in one of the ways in
-// which a key signs.
-func (c bundleCandidate) verifiedBy(v signature.Verifier, digest v1.Hash) result {
+func (c bundleCandidate) entity(terms) (sigstore.SignedEntity, error) {
+	chain := c.bundle.GetVerificationMaterial().GetX509CertificateChain().GetCertificates()
+	if len(chain) > maxChain {
+		return nil, fmt.Errorf("its certificate chain has more than %d certificates", maxChain)
+	}
+	return anyCertificate{c.bundle}, nil
+}
+
+// anyCertificate is an entity whose certificate may name its subject in the way
+// that Fulcio names users and the standard library does not know.
+type anyCertificate struct{ sigstore.SignedEntity }
+
+func (e anyCertificate) VerificationContent() (sigstore.VerificationContent, error) {
+	content, err := e.SignedEntity.VerificationContent()
+	if err == nil && content.Certificate() != nil {
+		withoutSubjectUnhandled(content.Certificate())
+	}
+	return content, err
+}
+
+// judge asks sigstore-go for its verdict on the whole bundle.
+func (c bundleCandidate) judge(t terms, p proof, digest v1.Hash) result {
 	raw, err := hex.DecodeString(digest.Hex)
 	if err != nil {
 		return wrongDigest
 	}
-	if _, pure := v.(*signature.ED25519Verifier); pure && c.bundle.GetMessageSignature() != nil {
+	if _, pure := t.key.(*signature.ED25519Verifier); pure && c.bundle.GetMessageSignature() != nil {
 		// Pure Ed25519 is over the message itself, and here is only its digest.
 		// sigstore-go refuses this too, but does not see it behind the
 		// ExpiringKey: it would take a signature over the empty message for
 		// one over any digest.
 		return wrongKey
 	}
-	verifier, err := newKeyVerifier(v)
+	verifier, err := sigstore.NewVerifier(p.material, verifierOptions(t)...)
 	if err != nil {
 		return wrongKey
 	}
-	verified, err := verifier.Verify(c.bundle, sigstore.NewPolicy(sigstore.WithArtifactDigest(digest.Algorithm, raw), sigstore.WithKey()))
+	verified, err := verifier.Verify(c.bundle, sigstore.NewPolicy(sigstore.WithArtifactDigest(digest.Algorithm, raw), by(t)))
 	if err == nil && isSignature(verified) {
 		return accepted
 	}
-	if _, err := verifier.Verify(c.bundle, c.ownDigestPolicy()); err == nil {
+	if _, err := verifier.Verify(c.bundle, c.ownDigestPolicy(t)); err == nil {
 		return wrongDigest
 	}
 	return wrongKey
 }
 
-// ownDigestPolicy asks only whether the key made the signature, over whatever
-// it says it is over. Its answer chooses a reason, never a yes.
-func (c bundleCandidate) ownDigestPolicy() sigstore.PolicyBuilder {
-	if m := c.bundle.GetMessageSignature(); m != nil {
-		return sigstore.NewPolicy(sigstore.WithArtifactDigest("sha256", m.GetMessageDigest().GetDigest()), sigstore.WithKey())
+// verifierOptions are what sigstore-go is to demand. None of them lets it look
+// at the clock.
+func verifierOptions(t terms) []sigstore.VerifierOption {
+	options := []sigstore.VerifierOption{sigstore.WithoutStatementPredicate()}
+	if t.log == LogRequire {
+		options = append(options, sigstore.WithTransparencyLog(1))
 	}
-	return sigstore.NewPolicy(sigstore.WithoutArtifactUnsafe(), sigstore.WithKey())
+	switch {
+	case t.key != nil: // A key has no dates: no time is needed.
+		return append(options, sigstore.WithNoObserverTimestamps())
+	case t.log == LogRequire:
+		options = append(options, sigstore.WithObserverTimestamps(1))
+	default:
+		options = append(options, sigstore.WithSignedTimestamps(1))
+	}
+	if t.root.hasCTLog() {
+		options = append(options, sigstore.WithSignedCertificateTimestamps(1))
+	}
+	return options
+}
+
+// by says what must have made the signature. Whose certificate it is is asked
+// afterwards, in one way for both formats.
+func by(t terms) sigstore.PolicyOption {
+	if t.key != nil {
+		return sigstore.WithKey()
+	}
+	return sigstore.WithoutIdentitiesUnsafe()
+}
+
+// ownDigestPolicy asks only whether the signature is right over whatever it
+// says it is over. Its answer chooses a reason, never a yes.
+func (c bundleCandidate) ownDigestPolicy(t terms) sigstore.PolicyBuilder {
+	if m := c.bundle.GetMessageSignature(); m != nil {
+		return sigstore.NewPolicy(sigstore.WithArtifactDigest("sha256", m.GetMessageDigest().GetDigest()), by(t))
+	}
+	return sigstore.NewPolicy(sigstore.WithoutArtifactUnsafe(), by(t))
 }
 
 // isSignature looks at the predicate type again, in what was verified.
 func isSignature(r *sigstore.VerificationResult) bool {
 	return r.Statement == nil || r.Statement.GetPredicateType() == SignPredicateType
-}
-
-// newKeyVerifier makes a verifier that trusts this key alone, at any time, and
-// that looks at no log and no timestamp.
-func newKeyVerifier(v signature.Verifier) (*sigstore.Verifier, error) {
-	key := root.NewExpiringKey(v, time.Time{}, time.Time{})
-	material := root.NewTrustedPublicKeyMaterial(func(string) (root.TimeConstrainedVerifier, error) { return key, nil })
-	return sigstore.NewVerifier(material, sigstore.WithNoObserverTimestamps(), sigstore.WithoutStatementPredicate())
 }

@@ -7,7 +7,6 @@ import (
 	"strings"
 	"testing"
 
-	v1 "github.com/google/go-containerregistry/pkg/v1"
 	intoto "github.com/in-toto/attestation/go/v1"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
@@ -74,15 +73,13 @@ func TestPanics(t *testing.T) {
 	}
 }
 
-type panickingCandidate struct{}
-
-func (panickingCandidate) verifiedBy(signature.Verifier, v1.Hash) result {
-	panic(errors.New("any value"))
-}
-
 func TestGuarded(t *testing.T) {
-	if got := guarded(panickingCandidate{}, believing{}, v1.Hash{}); got != wrongKey {
-		t.Errorf("expected %d, found %d", wrongKey, got)
+	panics := func() finding { panic(errors.New("any value")) }
+	if got := guarded(panics, finding{standing: broken}); got.standing != broken {
+		t.Errorf("expected the no that was given, found %+v", got)
+	}
+	if got := guarded(func() finding { return finding{standing: unlogged} }, finding{standing: broken}); got.standing != unlogged {
+		t.Errorf("expected what the function found, found %+v", got)
 	}
 }
 

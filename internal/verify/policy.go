@@ -6,6 +6,7 @@ import (
 	"encoding/json"
 	"fmt"
 	"slices"
+	"strings"
 )
 
 // Bounds of a policy and of what it is applied to.
@@ -23,9 +24,15 @@ const (
 // LogMode says what an authority requires of a transparency log.
 type LogMode string
 
-// LogIgnore takes signatures that no transparency log recorded, such as those
-// made with "cosign sign --tlog-upload=false".
-const LogIgnore LogMode = "Ignore"
+const (
+	// LogRequire takes signatures only that a log of the trusted root recorded.
+	LogRequire LogMode = "Require"
+	// LogIgnore does not look at log entries. It takes signatures that none
+	// recorded, such as those made with "cosign sign --tlog-upload=false"; from
+	// a certificate it takes them only with an RFC 3161 timestamp by an
+	// authority of the trusted root, because a trusted time there always is.
+	LogIgnore LogMode = "Ignore"
+)
 
 // Policy is what is trusted, as plain data. The zero value trusts nobody and
 // is refused.
@@ -38,15 +45,24 @@ type Policy struct {
 	Authorities []Authority
 }
 
-// Authority is one party that may sign.
+// Authority is one party that may sign, with keys or with certificates.
 type Authority struct {
 	// Name is unique in the policy.
 	Name string
 	// Keys are the authority's public keys, any one of which satisfies it; at
-	// least one, and at most MaxKeys in the whole policy.
+	// least one where there are no Identities, and at most MaxKeys in the whole
+	// policy.
 	Keys []Key
-	// TransparencyLog is LogIgnore.
+	// Identities are whom the authority's certificates may name, any one of
+	// which satisfies it; at least one where there are no Keys, and at most
+	// MaxIdentities in the whole policy.
+	Identities []Identity
+	// TransparencyLog is LogRequire or LogIgnore.
 	TransparencyLog LogMode
+	// Root is the trusted root that logs, timestamps and certificates are
+	// verified by. Needed, except for keys with LogIgnore, where it is not
+	// looked at.
+	Root *TrustedRoot
 }
 
 // PolicyError is a policy that cannot be applied. Nothing was judged.
@@ -67,7 +83,7 @@ func (p Policy) Validate() error {
 	if p.Threshold < 1 || p.Threshold > len(p.Authorities) {
 		return &PolicyError{"verify.threshold", fmt.Sprintf("expected 1 to %d, the number of authorities, found %d", len(p.Authorities), p.Threshold)}
 	}
-	keys := 0
+	keys, identities := 0, 0
 	names := map[string]bool{}
 	for i, a := range p.Authorities {
 		field := fmt.Sprintf("verify.authorities[%d]", i)
@@ -79,9 +95,13 @@ func (p Policy) Validate() error {
 		}
 		names[a.Name] = true
 		keys += len(a.Keys)
+		identities += len(a.Identities)
 	}
 	if keys > MaxKeys {
 		return &PolicyError{"verify.authorities", fmt.Sprintf("expected at most %d keys in all, found %d", MaxKeys, keys)}
+	}
+	if identities > MaxIdentities {
+		return &PolicyError{"verify.authorities", fmt.Sprintf("expected at most %d identities in all, found %d", MaxIdentities, identities)}
 	}
 	return nil
 }
@@ -90,43 +110,95 @@ func (a Authority) validate(field string) error {
 	if a.Name == "" {
 		return &PolicyError{field + ".name", "expected a name, found none"}
 	}
-	if len(a.Keys) == 0 {
-		return &PolicyError{field + ".key", "expected at least one public key, found none"}
+	if len(a.Keys) > 0 && len(a.Identities) > 0 {
+		return &PolicyError{field, "expected keys or identities, found both"}
 	}
-	if a.TransparencyLog != LogIgnore {
-		return &PolicyError{field + ".transparencyLog", fmt.Sprintf("expected %q, found %q", LogIgnore, a.TransparencyLog)}
+	if len(a.Keys) == 0 && len(a.Identities) == 0 {
+		return &PolicyError{field + ".key", "expected at least one public key or identity, found none"}
 	}
 	for _, k := range a.Keys {
 		if len(k.verifiers) == 0 {
 			return &PolicyError{field + ".key", "expected a parsed public key, found an empty one"}
 		}
 	}
-	return nil
+	for i, identity := range a.Identities {
+		if identity.isZero() {
+			return &PolicyError{fmt.Sprintf("%s.keyless.identities[%d]", field, i), "expected an issuer and a subject, found an empty identity"}
+		}
+	}
+	if a.TransparencyLog != LogRequire && a.TransparencyLog != LogIgnore {
+		return &PolicyError{field + ".transparencyLog", fmt.Sprintf("expected %q or %q, found %q", LogRequire, LogIgnore, a.TransparencyLog)}
+	}
+	return a.validateRoot(field)
+}
+
+// needsRoot reports whether the authority looks at its trusted root.
+func (a Authority) needsRoot() bool { return len(a.Identities) > 0 || a.TransparencyLog == LogRequire }
+
+// validateRoot refuses a trusted root that lacks what the authority requires:
+// nothing could ever satisfy it.
+func (a Authority) validateRoot(field string) error {
+	keyless := len(a.Identities) > 0
+	const what = ".trustedRootRef"
+	switch {
+	case !a.needsRoot():
+		return nil
+	case a.Root == nil:
+		return &PolicyError{field + what, "expected a trusted root, found none"}
+	case a.TransparencyLog == LogRequire && !a.Root.hasLog():
+		return &PolicyError{field + what, "expected a trusted root with a transparency log, as transparencyLog: Require needs, found one without"}
+	case keyless && !a.Root.hasAuthority():
+		return &PolicyError{field + what, "expected a trusted root with a certificate authority, as keyless needs, found one without"}
+	case keyless && a.TransparencyLog == LogIgnore && !a.Root.hasTimestamper():
+		return &PolicyError{field + what, "expected a trusted root with a timestamp authority, as keyless with transparencyLog: Ignore needs, found one without"}
+	default:
+		return nil
+	}
+}
+
+// policyForm is the canonical form of a policy.
+type policyForm struct {
+	Version     int             `json:"version"`
+	Threshold   int             `json:"threshold"`
+	Authorities []authorityForm `json:"authorities"`
+}
+
+type authorityForm struct {
+	Name       string            `json:"name"`
+	Keys       []string          `json:"keys"`
+	Identities []json.RawMessage `json:"identities,omitempty"`
+	Log        LogMode           `json:"transparencyLog"`
+	Root       string            `json:"trustedRoot,omitempty"`
 }
 
 // Hash identifies the policy and the trust material in it: "sha256:<hex>" over
-// a canonical form, in which the order of keys does not count. Two policies of
-// one hash accept the same digests with the same evidence.
+// a canonical form, in which the order of keys and of identities does not
+// count, nor a trusted root that is not looked at. Two policies of one hash
+// accept the same digests with the same evidence.
 func (p Policy) Hash() string {
-	type authority struct {
-		Name string   `json:"name"`
-		Keys []string `json:"keys"`
-		Log  LogMode  `json:"transparencyLog"`
-	}
-	form := struct {
-		Version     int         `json:"version"`
-		Threshold   int         `json:"threshold"`
-		Authorities []authority `json:"authorities"`
-	}{Version: 1, Threshold: p.Threshold}
+	form := policyForm{Version: 1, Threshold: p.Threshold}
 	for _, a := range p.Authorities {
-		form.Authorities = append(form.Authorities, authority{a.Name, a.fingerprints(), a.TransparencyLog})
+		f := authorityForm{Name: a.Name, Keys: a.fingerprints(), Log: a.TransparencyLog}
+		for _, i := range a.Identities {
+			f.Identities = append(f.Identities, encode(i.form()))
+		}
+		slices.SortFunc(f.Identities, func(a, b json.RawMessage) int { return strings.Compare(string(a), string(b)) })
+		f.Identities = slices.CompactFunc(f.Identities, func(a, b json.RawMessage) bool { return string(a) == string(b) })
+		if a.needsRoot() && a.Root != nil {
+			f.Root = a.Root.Hash()
+		}
+		form.Authorities = append(form.Authorities, f)
 	}
+	sum := sha256.Sum256(encode(form))
+	return "sha256:" + hex.EncodeToString(sum[:])
+}
+
+func encode(form any) []byte {
 	raw, err := json.Marshal(form)
 	if err != nil {
 		panic("verify: strings and integers always marshal: " + err.Error())
 	}
-	sum := sha256.Sum256(raw)
-	return "sha256:" + hex.EncodeToString(sum[:])
+	return raw
 }
 
 // fingerprints are those of the authority's keys, sorted, each once.

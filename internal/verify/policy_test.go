@@ -67,9 +67,14 @@ func TestInvalidPolicies(t *testing.T) {
 		"33KeysInAll":       {"the bound is for all", two(func(a *verify.Authority) { a.Keys = manyKeys(t, 32) }), "verify.authorities"},
 		"33TimesOneKey":     {"work is bounded too", one(func(a *verify.Authority) { a.Keys = repeat(keys[0], 33) }), "verify.authorities"},
 		"NoLogMode":         {"not decided", one(func(a *verify.Authority) { a.TransparencyLog = "" }), "verify.authorities[0].transparencyLog"},
-		"LogRequire":        {"not enforced, so not accepted", one(func(a *verify.Authority) { a.TransparencyLog = "Require" }), "verify.authorities[0].transparencyLog"},
-		"LogModeCase":       {"not the constant", one(func(a *verify.Authority) { a.TransparencyLog = "ignore" }), "verify.authorities[0].transparencyLog"},
-		"LogModeOfSecond":   {"each counts", two(func(a *verify.Authority) { a.TransparencyLog = "Require" }), "verify.authorities[1].transparencyLog"},
+		"LogRequire":        {"no root that has a log", one(func(a *verify.Authority) { a.TransparencyLog = "Require" }), "verify.authorities[0].trustedRootRef"},
+		"KeysAndIdentities": {"which of them signs?", one(func(a *verify.Authority) { a.Identities = someIdentities(t, 1) }), "verify.authorities[0]"},
+		"33Identities": {"over the bound", one(func(a *verify.Authority) {
+			a.Keys, a.Identities, a.Root = nil, someIdentities(t, 33), rootOf(t, "trusted_root")
+		}), "verify.authorities"},
+		"ZeroIdentity":    {"only NewIdentity makes them", one(func(a *verify.Authority) { a.Keys, a.Identities = nil, []verify.Identity{{}} }), "verify.authorities[0].keyless.identities[0]"},
+		"LogModeCase":     {"not the constant", one(func(a *verify.Authority) { a.TransparencyLog = "ignore" }), "verify.authorities[0].transparencyLog"},
+		"LogModeOfSecond": {"each counts", two(func(a *verify.Authority) { a.TransparencyLog = "Required" }), "verify.authorities[1].transparencyLog"},
 	}
 	signatures := []verify.Signature{cosignSigned(t, artifact, key), bundleSigned(t, artifact, key)}
 	for name, tt := range tests {
@@ -93,6 +98,15 @@ func TestInvalidPolicies(t *testing.T) {
 			}
 		})
 	}
+}
+
+func someIdentities(t testing.TB, n int) []verify.Identity {
+	t.Helper()
+	all := make([]verify.Identity, n)
+	for i := range all {
+		all[i] = identityOf(t, verify.IdentitySpec{Issuer: "https://issuer.example", Subject: fmt.Sprintf("%d@example.com", i)})
+	}
+	return all
 }
 
 func repeat(key verify.Key, n int) []verify.Key {

@@ -1,25 +1,30 @@
 package verify
 
+import (
+	"maps"
+	"slices"
+)
+
 // match assigns to as many authorities as possible a signer of their own, and
 // returns the assignment in the order of the authorities. One signer never
 // counts for two authorities, and two signatures by one signer are one signer:
 // the number of satisfied authorities is a maximum matching between authorities
-// and keys that signed (Kuhn's algorithm; at most MaxAuthorities × MaxKeys
-// edges). Which of the possible assignments it is depends on the order of the
-// authorities and on neither that of their keys nor that of the signatures, as
-// [Policy.Hash] promises.
+// and signers (Kuhn's algorithm; at most MaxAuthorities × MaxSignatures edges).
+// Which of the possible assignments it is depends on the order of the
+// authorities and on neither that of their keys and identities nor that of the
+// signatures, as [Policy.Hash] promises.
 func (j *judgement) match() []Signer {
-	authorityOf := map[string]int{} // by the key's fingerprint
+	authorityOf := map[string]int{} // by the signer's id
 	var assign func(authority int, tried map[string]bool) bool
 	assign = func(authority int, tried map[string]bool) bool {
-		for _, fingerprint := range j.policy.Authorities[authority].fingerprints() {
-			if _, signed := j.accepted[fingerprint]; !signed || tried[fingerprint] {
+		for _, signer := range slices.Sorted(maps.Keys(j.satisfied[authority])) {
+			if tried[signer] {
 				continue
 			}
-			tried[fingerprint] = true
-			holder, held := authorityOf[fingerprint]
+			tried[signer] = true
+			holder, held := authorityOf[signer]
 			if !held || assign(holder, tried) {
-				authorityOf[fingerprint] = authority
+				authorityOf[signer] = authority
 				return true
 			}
 		}
@@ -29,14 +34,14 @@ func (j *judgement) match() []Signer {
 		assign(i, map[string]bool{})
 	}
 
-	keyOf := map[int]string{}
-	for fingerprint, authority := range authorityOf {
-		keyOf[authority] = fingerprint
+	signerOf := map[int]string{}
+	for signer, authority := range authorityOf {
+		signerOf[authority] = signer
 	}
 	var signers []Signer
-	for i, a := range j.policy.Authorities {
-		if fingerprint, ok := keyOf[i]; ok {
-			signers = append(signers, Signer{Authority: a.Name, Format: j.accepted[fingerprint], KeyFingerprint: fingerprint})
+	for i := range j.policy.Authorities {
+		if signer, ok := signerOf[i]; ok {
+			signers = append(signers, j.satisfied[i][signer])
 		}
 	}
 	return signers

@@ -1,26 +1,33 @@
 package verify
 
 import (
+	"crypto/x509"
 	"errors"
 	"fmt"
-	"strings"
+	"slices"
+	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
-	"github.com/sigstore/sigstore/pkg/signature"
+	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 )
 
-// result is what one key says of one signature, worst first.
+// result is what the library of a format says of a signature, worst first.
 type result int
 
 const (
-	wrongKey    result = iota // the key did not make this signature
-	wrongDigest               // the key made it, over something else
-	accepted                  // the key made it, over this digest
+	wrongKey    result = iota // the key or certificate did not make this signature
+	wrongDigest               // it did, over something else
+	accepted                  // it did, over this digest
 )
 
 // candidate is a signature that was read, in either format.
 type candidate interface {
-	verifiedBy(v signature.Verifier, digest v1.Hash) result
+	// entity is the signature with what stands around it, as far as the terms
+	// look at it.
+	entity(t terms) (sigstore.SignedEntity, error)
+	// judge asks the format's own library about the whole, under the terms and
+	// with the material that was established for it.
+	judge(t terms, p proof, digest v1.Hash) result
 }
 
 // Verify judges digest ("sha256:<64 hexadecimal digits>") by the signatures
@@ -40,9 +47,9 @@ func Verify(policy Policy, digest string, signatures []Signature) (Verified, err
 		return Verified{}, &Refusal{ReasonSignatureInvalid, fmt.Sprintf("expected a sha256 digest, found %.100q", digest)}
 	}
 
-	j := judgement{policy: policy, digest: hash, accepted: map[string]Format{}}
+	j := judgement{policy: policy, digest: hash, satisfied: make([]map[string]Signer, len(policy.Authorities)), others: map[string]bool{}}
 	for _, s := range signatures {
-		j.judge(s)
+		j.note(j.judge(s))
 	}
 	signers := j.match()
 	if len(signers) < policy.Threshold {
@@ -55,56 +62,43 @@ func Verify(policy Policy, digest string, signatures []Signature) (Verified, err
 type judgement struct {
 	policy Policy
 	digest v1.Hash
-	// accepted holds the keys that signed the digest, by fingerprint, and the
-	// format: where a key signed in both, the one whose name sorts first, so
-	// that the evidence does not follow the order in which a registry lists
-	// signatures.
-	accepted map[string]Format
-	// What the others lacked.
-	attestations, malformed, byOthers, overOthers int
-	// anyMalformed is what is wrong with one that is malformed: of several, the
-	// text that sorts first, for the same reason.
-	anyMalformed string
+	// satisfied holds, for each authority, who satisfied it, by [Signer.id].
+	satisfied []map[string]Signer
+	// count is how many signatures ended at each standing, and detail the text
+	// of one of them.
+	count  [standings]int
+	detail [standings]string
+	// others are the identities whose signatures verified and may not sign.
+	others map[string]bool
 }
 
-func (j *judgement) judge(s Signature) {
+func (j *judgement) note(f finding) {
+	if j.count[f.standing]++; j.count[f.standing] == 1 || f.detail < j.detail[f.standing] {
+		j.detail[f.standing] = f.detail
+	}
+}
+
+// judge judges one signature for every authority.
+func (j *judgement) judge(s Signature) finding {
 	c, err := read(s)
 	switch {
 	case errors.Is(err, errNotASignature):
-		j.attestations++
-		return
+		return finding{standing: attestation}
 	case err != nil:
-		if j.malformed++; j.malformed == 1 || err.Error() < j.anyMalformed {
-			j.anyMalformed = err.Error()
-		}
-		return
+		return finding{unreadable, err.Error()}
 	}
-	best := wrongKey
-	for _, a := range j.policy.Authorities {
-		for _, k := range a.Keys {
-			best = max(best, j.try(c, k, s.Format))
+	best := finding{standing: attestation}
+	certificates := map[terms]certificateFinding{} // judged once, whatever the number of identities
+	for i, a := range j.policy.Authorities {
+		if len(a.Keys) > 0 {
+			best = best.better(j.judgeKeys(i, c, s.Format))
+			continue
 		}
-	}
-	switch best {
-	case wrongKey:
-		j.byOthers++
-	case wrongDigest:
-		j.overOthers++
-	}
-}
-
-// try judges one signature under one key, whatever the authority.
-func (j *judgement) try(c candidate, k Key, f Format) result {
-	best := wrongKey
-	for _, v := range k.verifiers {
-		if best = max(best, guarded(c, v, j.digest)); best == accepted {
-			break
+		t := terms{root: a.Root, log: a.TransparencyLog}
+		if _, ok := certificates[t]; !ok {
+			certificates[t] = certify(c, t, j.digest)
 		}
-	}
-	if best == accepted {
-		if known, ok := j.accepted[k.fingerprint]; !ok || f < known {
-			j.accepted[k.fingerprint] = f
-		}
+		best = best.better(j.judgeIdentities(i, certificates[t], s.Format))
 	}
 	return best
 }
@@ -125,88 +119,161 @@ func read(s Signature) (c candidate, err error) {
 	}
 }
 
+// judgeKeys judges a signature under each key of an authority.
+func (j *judgement) judgeKeys(authority int, c candidate, f Format) finding {
+	a := j.policy.Authorities[authority]
+	best := finding{standing: byOthers}
+	for _, k := range a.Keys {
+		signer := Signer{Authority: a.Name, Format: f, KeyFingerprint: k.fingerprint}
+		for _, v := range k.verifiers {
+			found := guarded(func() finding {
+				return judgeKey(c, terms{key: v, log: LogIgnore}, a, j.digest, &signer)
+			}, finding{standing: byOthers})
+			if found.standing == satisfying {
+				j.satisfy(authority, signer)
+				return found
+			}
+			best = best.better(found)
+		}
+	}
+	return best
+}
+
+// judgeKey judges a signature under one key, in one of the ways in which it
+// signs: first whether the key made it, and then, where the authority requires
+// a log, what stands around it.
+func judgeKey(c candidate, bare terms, a Authority, digest v1.Hash, signer *Signer) finding {
+	switch c.judge(bare, proof{material: bare.material(nil)}, digest) {
+	case wrongKey:
+		return finding{standing: byOthers}
+	case wrongDigest:
+		return finding{standing: overOthers}
+	}
+	if !a.needsRoot() {
+		return finding{standing: satisfying}
+	}
+	t := terms{key: bare.key, root: a.Root, log: a.TransparencyLog}
+	e, err := c.entity(t)
+	if err != nil {
+		return finding{unreadable, err.Error()}
+	}
+	p, err := t.establish(e)
+	if err != nil {
+		return fallsShort(err)
+	}
+	if c.judge(t, p, digest) != accepted {
+		return finding{wronglyLogged, "its log entry does not verify"}
+	}
+	signer.Log, signer.SignedTimestamp = p.log, earliest(p.stamps)
+	return finding{standing: satisfying}
+}
+
+// certificateFinding is what a certificate and all around it say of a
+// signature, before anybody asks whose it is.
+type certificateFinding struct {
+	finding
+	verdict result // wrongDigest or accepted; else the finding holds
+	claims  claims
+	proof   proof
+}
+
+// certify judges a signature by its certificate.
+func certify(c candidate, t terms, digest v1.Hash) certificateFinding {
+	unreadableFinding := certificateFinding{finding: finding{unreadable, "it cannot be read"}}
+	return guarded(func() certificateFinding {
+		e, err := c.entity(t)
+		if err != nil {
+			return certificateFinding{finding: finding{unreadable, err.Error()}}
+		}
+		leaf, err := leafOf(e)
+		switch {
+		case err != nil:
+			return unreadableFinding
+		case leaf == nil:
+			return certificateFinding{finding: finding{standing: uncertificated}}
+		}
+		p, err := t.establish(e)
+		if err != nil {
+			return certificateFinding{finding: fallsShort(err)}
+		}
+		who, err := readClaims(leaf)
+		if err != nil {
+			return certificateFinding{finding: finding{uncertified, "of its certificate, " + err.Error()}}
+		}
+		verdict := c.judge(t, p, digest)
+		if verdict == wrongKey {
+			return certificateFinding{finding: finding{standing: broken}}
+		}
+		return certificateFinding{verdict: verdict, claims: who, proof: p}
+	}, unreadableFinding)
+}
+
+func leafOf(e sigstore.SignedEntity) (*x509.Certificate, error) {
+	content, err := e.VerificationContent()
+	if err != nil {
+		return nil, err
+	}
+	return content.Certificate(), nil
+}
+
+// judgeIdentities asks whether whom a verified certificate names may sign for
+// an authority.
+func (j *judgement) judgeIdentities(authority int, c certificateFinding, f Format) finding {
+	if c.verdict == wrongKey {
+		return c.finding
+	}
+	a := j.policy.Authorities[authority]
+	allowed := slices.ContainsFunc(a.Identities, func(i Identity) bool { return i.matches(c.claims) })
+	switch {
+	case allowed && c.verdict == accepted:
+		j.satisfy(authority, Signer{
+			Authority: a.Name, Format: f, Issuer: c.claims.issuer, Subject: c.claims.subject, Extensions: c.claims.extensions,
+			Log: c.proof.log, SignedTimestamp: earliest(c.proof.stamps),
+		})
+		return finding{standing: satisfying}
+	case allowed:
+		return finding{standing: overOthers}
+	case c.verdict == accepted:
+		j.others[c.claims.describe(a.Identities)] = true
+		return finding{standing: otherIdentity}
+	default:
+		return finding{standing: foreign}
+	}
+}
+
+// satisfy notes that a signer satisfied an authority. Of several signatures by
+// one signer it keeps the one that sorts first.
+func (j *judgement) satisfy(authority int, s Signer) {
+	if j.satisfied[authority] == nil {
+		j.satisfied[authority] = map[string]Signer{}
+	}
+	if known, ok := j.satisfied[authority][s.id()]; !ok || s.before(known) {
+		j.satisfied[authority][s.id()] = s
+	}
+}
+
+func fallsShort(err error) finding {
+	var s *shortfall
+	if errors.As(err, &s) {
+		return finding{s.standing, s.detail}
+	}
+	return finding{unreadable, "it cannot be read"}
+}
+
+func earliest(times []time.Time) time.Time {
+	if len(times) == 0 {
+		return time.Time{}
+	}
+	return slices.MinFunc(times, time.Time.Compare)
+}
+
 // guarded turns a panic of a library over untrusted bytes into a no for that
 // signature: the last resort, so that no input can end the process.
-func guarded(c candidate, v signature.Verifier, digest v1.Hash) (r result) {
+func guarded[T any](judge func() T, no T) (found T) {
 	defer func() {
 		if recover() != nil {
-			r = wrongKey
+			found = no
 		}
 	}()
-	return c.verifiedBy(v, digest)
-}
-
-// refusal words the verdict no: the reason is that of the signature that got
-// furthest.
-func (j *judgement) refusal(signers []Signer) *Refusal {
-	switch {
-	case len(signers) > 0:
-		return &Refusal{ReasonThresholdNotMet, fmt.Sprintf(
-			"%s: expected distinct signers for %s of %d, found %d: %s",
-			j.digest, countOf(j.policy.Threshold, "authority"), len(j.policy.Authorities), len(signers), j.satisfied(signers))}
-	case j.overOthers > 0:
-		return &Refusal{ReasonSignatureInvalid, fmt.Sprintf(
-			"%s: expected a signature over this digest, found %s by a trusted key over something else (copied from another digest?)",
-			j.digest, countOf(j.overOthers, "signature"))}
-	case j.byOthers > 0:
-		return &Refusal{ReasonKeyMismatch, fmt.Sprintf(
-			"%s: expected a signature by %s, found %s that no trusted key verifies",
-			j.digest, j.expectedKeys(), countOf(j.byOthers, "signature"))}
-	case j.malformed > 0:
-		return &Refusal{ReasonSignatureInvalid, fmt.Sprintf(
-			"%s: expected a signature by %s, found %s that cannot be read; of one, %s",
-			j.digest, j.expectedKeys(), countOf(j.malformed, "signature"), j.anyMalformed)}
-	case j.attestations > 0:
-		return &Refusal{ReasonNoSignature, fmt.Sprintf(
-			"%s: expected a signature by %s, found none; %s found, which is not a signature",
-			j.digest, j.expectedKeys(), countOf(j.attestations, "attestation"))}
-	default:
-		return &Refusal{ReasonNoSignature, fmt.Sprintf("%s: expected a signature by %s, found none", j.digest, j.expectedKeys())}
-	}
-}
-
-// expectedKeys names the trusted keys, bounded.
-func (j *judgement) expectedKeys() string {
-	const most = 3
-	var names []string
-	total := 0
-	for _, a := range j.policy.Authorities {
-		for _, k := range a.Keys {
-			if total++; total <= most {
-				names = append(names, fmt.Sprintf("%s (key %s)", a.Name, k.fingerprint))
-			}
-		}
-	}
-	text := strings.Join(names, " or ")
-	if total > most {
-		text += fmt.Sprintf(" or one of %d more keys", total-most)
-	}
-	return text
-}
-
-func (j *judgement) satisfied(signers []Signer) string {
-	by := map[string]string{}
-	for _, s := range signers {
-		by[s.Authority] = s.KeyFingerprint
-	}
-	parts := make([]string, 0, len(j.policy.Authorities))
-	for _, a := range j.policy.Authorities {
-		if k, ok := by[a.Name]; ok {
-			parts = append(parts, fmt.Sprintf("%s by key %s", a.Name, k))
-		} else {
-			parts = append(parts, a.Name+" by none")
-		}
-	}
-	return strings.Join(parts, ", ")
-}
-
-func countOf(n int, noun string) string {
-	switch {
-	case n == 1:
-		return "1 " + noun
-	case strings.HasSuffix(noun, "y"):
-		return fmt.Sprintf("%d %sies", n, strings.TrimSuffix(noun, "y"))
-	default:
-		return fmt.Sprintf("%d %ss", n, noun)
-	}
+	return judge()
 }

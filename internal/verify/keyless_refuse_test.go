@@ -1,0 +1,318 @@
+package verify_test
+
+import (
+	"crypto/x509/pkix"
+	"encoding/asn1"
+	"strings"
+	"testing"
+	"time"
+
+	"github.com/assay-dev/assay/internal/verify"
+	"github.com/assay-dev/assay/test/sigstore"
+)
+
+// wrong is one way to be wrong. All but what it changes is right, and the
+// certificate is valid now, so that no row passes because something expired.
+type wrong struct {
+	change func(t testing.TB, a *attempt)
+	reason verify.Reason
+	says   string
+	// only is the format that can express it; both if it is empty.
+	only sigstore.Format
+}
+
+// wrongIdentities are those of another signer.
+var wrongIdentities = map[string]wrong{
+	"wrong issuer": {func(_ testing.TB, a *attempt) { a.spec.Issuer += "/" },
+		verify.ReasonIdentityMismatch, `issuer "https://token.actions.githubusercontent.com", subject "https://github.com/example-org/app/`, ""},
+	"wrong subject": {func(_ testing.TB, a *attempt) { a.spec.Subject = strings.Replace(a.spec.Subject, "app", "apq", 1) },
+		verify.ReasonIdentityMismatch, `found 1 signature by issuer "https://token`, ""},
+	"issuer of another": {func(_ testing.TB, a *attempt) { a.identity.Issuer = sigstore.GitLabIssuer },
+		verify.ReasonIdentityMismatch, `found 1 signature by issuer "https://gitlab.com"`, ""},
+	"expression for a prefix of the subject": {func(_ testing.TB, a *attempt) {
+		a.spec = verify.IdentitySpec{Issuer: release.Issuer, SubjectRegExp: `https://github\.com/example-org/app/`}
+	}, verify.ReasonIdentityMismatch, `like "https://github\\.com/example-org/app/"`, ""},
+	"expression for a suffix of the issuer": {func(_ testing.TB, a *attempt) {
+		a.spec = verify.IdentitySpec{IssuerRegExp: `token\.actions\.githubusercontent\.com`, Subject: release.Subject}
+	}, verify.ReasonIdentityMismatch, "found 1 signature by", ""},
+	"expression of which one branch has a prefix": {func(_ testing.TB, a *attempt) {
+		a.spec = verify.IdentitySpec{Issuer: release.Issuer, SubjectRegExp: `x|https://github\.com/example-org/.*|y$`}
+		a.identity.Subject = "https://github.com.evil.example/example-org/app"
+	}, verify.ReasonIdentityMismatch, "evil", ""},
+	"subject with a line after what matches": {func(_ testing.TB, a *attempt) {
+		a.identity = sigstore.Identity{Issuer: release.Issuer, Subject: "user\nname"}
+		a.spec = verify.IdentitySpec{Issuer: release.Issuer, SubjectRegExp: "user"}
+	}, verify.ReasonIdentityMismatch, `"user\nname"`, ""},
+	"missing extension": {func(_ testing.TB, a *attempt) {
+		a.spec = withExtensions(a.spec, "deploymentEnvironment", "production")
+	}, verify.ReasonIdentityMismatch, "without deploymentEnvironment", ""},
+	"different extension": {func(_ testing.TB, a *attempt) {
+		a.spec = withExtensions(a.spec, "githubWorkflowRef", "refs/heads/main")
+	}, verify.ReasonIdentityMismatch, `githubWorkflowRef "refs/tags/v1.0.0" and not "refs/heads/main"`, ""},
+	"one of two extensions": {func(_ testing.TB, a *attempt) {
+		a.spec = withExtensions(a.spec, "runnerEnvironment", "github-hosted", "buildTrigger", "workflow_dispatch")
+	}, verify.ReasonIdentityMismatch, `buildTrigger "push" and not "workflow_dispatch"`, ""},
+	"extension that is only a prefix": {func(_ testing.TB, a *attempt) {
+		a.spec = withExtensions(a.spec, "sourceRepositoryURI", "https://github.com/example-org/ap")
+	}, verify.ReasonIdentityMismatch, "sourceRepositoryURI", ""},
+}
+
+// wrongCertificates do not prove who signed.
+var wrongCertificates = map[string]wrong{
+	"certificate from another root": {func(t testing.TB, a *attempt) { a.roots.CA = theirs(t) },
+		verify.ReasonCertificateInvalid, "no authority of the trusted root issued its certificate", ""},
+	"certificate by another instance": {func(t testing.TB, a *attempt) { a.issuedBy = theirs(t) },
+		verify.ReasonCertificateInvalid, "no authority of the trusted root issued its certificate", ""},
+	"authority that is trusted no more": {func(_ testing.TB, a *attempt) { a.roots.Valid.CA.End = hours(-1) },
+		verify.ReasonCertificateInvalid, "no authority of the trusted root", ""},
+	"certificate expired before signing": {func(_ testing.TB, a *attempt) { a.request.LogTime = time.Now().Add(10 * time.Minute) },
+		verify.ReasonCertificateInvalid, "was not valid when it was made", ""},
+	"certificate issued after signing": {func(_ testing.TB, a *attempt) { a.request.LogTime = hours(-1) },
+		verify.ReasonCertificateInvalid, "was not valid when it was made", ""},
+	"timestamp after the certificate's life": {func(_ testing.TB, a *attempt) {
+		a.request.Timestamp, a.request.TimestampTime = true, hours(1)
+	}, verify.ReasonCertificateInvalid, "was not valid when it was made", ""},
+	"timestamp before the certificate's life": {func(_ testing.TB, a *attempt) {
+		a.mode, a.request.Log, a.request.Timestamp, a.request.TimestampTime = verify.LogIgnore, sigstore.NoLog, true, hours(-1)
+	}, verify.ReasonCertificateInvalid, "was not valid when it was made", ""},
+	"missing SCT": {func(_ testing.TB, a *attempt) { a.certificate.NoSCT = true },
+		verify.ReasonCertificateInvalid, "no certificate transparency log", ""},
+	"wrong SCT": {func(_ testing.TB, a *attempt) { a.certificate.BrokenSCT = true },
+		verify.ReasonCertificateInvalid, "no certificate transparency log", ""},
+	"SCT by another log": {func(t testing.TB, a *attempt) { a.certificate.SCTBy = theirs(t) },
+		verify.ReasonCertificateInvalid, "no certificate transparency log", ""},
+	"SCT after its log's key was retired": {func(_ testing.TB, a *attempt) { a.roots.Valid.CTLog.End = hours(-1) },
+		verify.ReasonCertificateInvalid, "no certificate transparency log", ""},
+	"missing SCT, with the log ignored": {func(_ testing.TB, a *attempt) {
+		a.mode, a.request.Timestamp, a.certificate.NoSCT = verify.LogIgnore, true, true
+	}, verify.ReasonCertificateInvalid, "no certificate transparency log", ""},
+	"certificate for servers": {func(_ testing.TB, a *attempt) { a.certificate.NoCodeSigning = true },
+		verify.ReasonCertificateInvalid, "for signing code", ""},
+	"two subjects": {func(_ testing.TB, a *attempt) { a.certificate.ExtraSubjects = []string{"dev@example.com"} },
+		verify.ReasonCertificateInvalid, "2 subject alternative names, not 1", ""},
+	"no subject": {func(_ testing.TB, a *attempt) { a.certificate.NoSubject = true },
+		verify.ReasonCertificateInvalid, "0 subject alternative names, not 1", ""},
+	"no issuer": {func(_ testing.TB, a *attempt) { a.certificate.NoIssuer = true },
+		verify.ReasonCertificateInvalid, "names no issuer", ""},
+	"no issuer, for any issuer": {func(_ testing.TB, a *attempt) {
+		a.certificate.NoIssuer = true
+		a.spec = verify.IdentitySpec{IssuerRegExp: ".*", Subject: release.Subject}
+	}, verify.ReasonCertificateInvalid, "names no issuer", ""},
+	"two issuers": {func(_ testing.TB, a *attempt) { other := "https://issuer.example"; a.certificate.IssuerV1 = &other },
+		verify.ReasonCertificateInvalid, "names two issuers", ""},
+	"extension that is not a string": {func(_ testing.TB, a *attempt) {
+		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 20}, Value: []byte("push")}}
+	}, verify.ReasonCertificateInvalid, "buildTrigger is malformed", ""},
+	"critical extension that nobody knows": {func(_ testing.TB, a *attempt) {
+		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
+	}, verify.ReasonCertificateInvalid, "no authority of the trusted root issued its certificate", ""},
+	"no certificate": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Certificate, s.Chain = nil, nil }
+	}, verify.ReasonCertificateInvalid, "without a certificate", ""},
+	"certificate of somebody else": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			// Everything around it is about that certificate; only the signature is not its.
+			s.Certificate = a.signer(t).Certificate
+			relog(t, s)
+		}
+	}, verify.ReasonSignatureInvalid, "1 signature that", ""}, // Rekor's library notices first where it is a hashedrekord
+	"chain of a thousand": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			for len(s.Chain) < 1000 {
+				s.Chain = append(s.Chain, s.Chain[0])
+			}
+			s.BundleVersion, s.BundleChain = sigstore.Bundle01, true
+		}
+	}, verify.ReasonSignatureInvalid, "more than 10 certificates", ""},
+}
+
+// relog logs a signature again, as what it is now.
+func relog(t testing.TB, s *sigstore.Signed) {
+	t.Helper()
+	entry, err := ours(t).Log1(s, time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	s.Entries[0] = entry
+}
+
+// wrongLogs do not prove that the signature is recorded, or when.
+var wrongLogs = map[string]wrong{
+	"missing log entry": {func(_ testing.TB, a *attempt) { a.request.Log = sigstore.NoLog },
+		verify.ReasonTransparencyLogMissing, "carries no log entry", ""},
+	"missing log entry, with a timestamp": {func(_ testing.TB, a *attempt) {
+		a.request.Log, a.request.Timestamp = sigstore.NoLog, true
+	}, verify.ReasonTransparencyLogMissing, "carries no log entry", ""},
+	"entry by another log": {func(t testing.TB, a *attempt) { a.request.LogBy = theirs(t) },
+		verify.ReasonTransparencyLogInvalid, "by no log of the trusted root", ""},
+	"root with another log": {func(t testing.TB, a *attempt) { a.roots.Rekor1 = theirs(t) },
+		verify.ReasonTransparencyLogInvalid, "by no log of the trusted root", ""},
+	"entry after its log's key was retired": {func(_ testing.TB, a *attempt) { a.roots.Valid.Rekor1.End = hours(-1) },
+		verify.ReasonTransparencyLogInvalid, "its log entry does not verify", ""},
+	"spliced entry": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries = a.another(t).Entries }
+	}, verify.ReasonTransparencyLogInvalid, "that of another signature", ""},
+	"entry of another artifact by the same signer": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			b := *a
+			b.request.Digest = another
+			s.Entries = b.another(t).Entries
+		}
+	}, verify.ReasonTransparencyLogInvalid, "that of another signature", ""},
+	"entry with another time": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries[0].IntegratedTime++ }
+	}, verify.ReasonTransparencyLogInvalid, "its log entry does not verify", ""},
+	"entry with another index": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries[0].LogIndex++ }
+	}, verify.ReasonTransparencyLogInvalid, "its log entry does not verify", ""},
+	"entry with another promise": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			s.Entries[0].InclusionPromise.SignedEntryTimestamp[20] ^= 1
+		}
+	}, verify.ReasonTransparencyLogInvalid, "its log entry does not verify", ""},
+	"entry with another proof": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries[0].InclusionProof.RootHash[3] ^= 1 }
+	}, verify.ReasonTransparencyLogInvalid, "its log entry does not verify", sigstore.FormatBundle},
+	"entry of Rekor v2 with another proof": {func(t testing.TB, a *attempt) {
+		a.request.Log, a.request.Timestamp = sigstore.Rekor2, true
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			s.Entries[0].InclusionProof.Checkpoint = a.another(t).Entries[0].InclusionProof.Checkpoint
+		}
+	}, verify.ReasonTransparencyLogInvalid, "its log entry does not verify", sigstore.FormatBundle},
+	"spliced entry of Rekor v2": {func(t testing.TB, a *attempt) {
+		a.request.Log, a.request.Timestamp = sigstore.Rekor2, true
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries = a.another(t).Entries }
+	}, verify.ReasonTransparencyLogInvalid, "that of another signature", sigstore.FormatBundle},
+	"entry of Rekor v2 by another log": {func(t testing.TB, a *attempt) {
+		a.request.Log, a.request.LogBy, a.request.Timestamp = sigstore.Rekor2, theirs(t), true
+	}, verify.ReasonTransparencyLogInvalid, "by no log of the trusted root", sigstore.FormatBundle},
+	"entry of Rekor v2 after its log's key was retired": {func(t testing.TB, a *attempt) {
+		a.request.Log, a.request.Timestamp, a.roots.Valid.Rekor2.End = sigstore.Rekor2, true, hours(-1)
+	}, verify.ReasonTransparencyLogInvalid, "that was in use then", sigstore.FormatBundle},
+	"right entry beside a spliced one": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries = append(s.Entries, a.another(t).Entries...) }
+	}, verify.ReasonTransparencyLogInvalid, "that of another signature", sigstore.FormatBundle},
+	"nine entries": {func(t testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			for len(s.Entries) < 9 {
+				s.Entries = append(s.Entries, s.Entries[0])
+			}
+		}
+	}, verify.ReasonTransparencyLogInvalid, "more than 8 log entries", sigstore.FormatBundle},
+}
+
+// wrongTimes leave it open when the signature was made.
+var wrongTimes = map[string]wrong{
+	"no trusted time: proof without a promise": {func(_ testing.TB, a *attempt) { a.request.ProofOnly = true },
+		verify.ReasonTimestampInvalid, "says when it was made", sigstore.FormatBundle},
+	"no trusted time: Rekor v2 without a timestamp": {func(_ testing.TB, a *attempt) { a.request.Log = sigstore.Rekor2 },
+		verify.ReasonTimestampInvalid, "says when it was made", sigstore.FormatBundle},
+	"no trusted time: log ignored, no timestamp": {func(_ testing.TB, a *attempt) { a.mode, a.request.Log = verify.LogIgnore, sigstore.NoLog },
+		verify.ReasonTimestampInvalid, "says when it was made", ""},
+	"no trusted time: the log's time counts only where the log does": {func(_ testing.TB, a *attempt) { a.mode = verify.LogIgnore },
+		verify.ReasonTimestampInvalid, "says when it was made", ""},
+	"timestamp authority not in the root": {func(t testing.TB, a *attempt) {
+		a.mode, a.request.Log, a.request.Timestamp, a.request.TimestampBy = verify.LogIgnore, sigstore.NoLog, true, theirs(t)
+	}, verify.ReasonTimestampInvalid, "by no authority of the trusted root", ""},
+	"timestamp authority not in the root, beside a log entry": {func(t testing.TB, a *attempt) {
+		a.request.Timestamp, a.request.TimestampBy = true, theirs(t)
+	}, verify.ReasonTimestampInvalid, "by no authority of the trusted root", ""},
+	"timestamp authority that is trusted no more": {func(t testing.TB, a *attempt) {
+		a.mode, a.request.Timestamp, a.roots.Valid.TSA.End = verify.LogIgnore, true, hours(-1)
+	}, verify.ReasonTimestampInvalid, "by no authority of the trusted root", ""},
+	"timestamp of another signature": {func(t testing.TB, a *attempt) {
+		a.mode, a.request.Timestamp = verify.LogIgnore, true
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Timestamps = a.another(t).Timestamps }
+	}, verify.ReasonTimestampInvalid, "of another signature", ""},
+	"timestamp that is none": {func(t testing.TB, a *attempt) {
+		a.mode, a.request.Timestamp = verify.LogIgnore, true
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Timestamps = [][]byte{[]byte("now")} }
+	}, verify.ReasonTimestampInvalid, "of another signature, or by no authority", ""},
+	"nine timestamps": {func(t testing.TB, a *attempt) {
+		a.request.Timestamp = true
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			for len(s.Timestamps) < 9 {
+				s.Timestamps = append(s.Timestamps, s.Timestamps[0])
+			}
+		}
+	}, verify.ReasonTimestampInvalid, "too many", sigstore.FormatBundle},
+}
+
+// wrongContents are not signatures over the digest.
+var wrongContents = map[string]wrong{
+	"over another digest": {func(_ testing.TB, a *attempt) { a.request.Digest = another },
+		verify.ReasonSignatureInvalid, "by a trusted signer over something else", ""},
+	"over another digest, by another": {func(_ testing.TB, a *attempt) {
+		a.request.Digest, a.spec.Subject = another, "dev@example.com"
+	}, verify.ReasonSignatureInvalid, "found 1 signature over something else", ""},
+	"provenance": {func(_ testing.TB, a *attempt) { a.request.PredicateType = slsaPredicate },
+		verify.ReasonNoSignature, "1 attestation found, which is not a signature", sigstore.FormatBundle},
+	"bill of materials": {func(_ testing.TB, a *attempt) { a.request.PredicateType = "https://spdx.dev/Document" },
+		verify.ReasonNoSignature, "1 attestation found, which is not a signature", sigstore.FormatBundle},
+	"payload of another purpose": {func(_ testing.TB, a *attempt) {
+		a.request.Payload = []byte(`{"critical":{"identity":{"docker-reference":""},"image":{"docker-manifest-digest":"` + artifact + `"},"type":"atomic container signature"},"optional":null}`)
+	}, verify.ReasonSignatureInvalid, "over something else", sigstore.FormatCosign},
+	"one byte of the signature": {func(_ testing.TB, a *attempt) {
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			s.Signature[len(s.Signature)-1] ^= 1
+			relog(t, s)
+		}
+	}, verify.ReasonSignatureInvalid, "1 signature that", ""},
+}
+
+// Every way to be wrong is refused, with a reason of its own, in each format
+// that can express it.
+func TestKeylessRefuses(t *testing.T) {
+	for kind, rows := range map[string]map[string]wrong{
+		"identity": wrongIdentities, "certificate": wrongCertificates, "log": wrongLogs, "time": wrongTimes, "content": wrongContents,
+	} {
+		for name, row := range rows {
+			for _, format := range bothFormats {
+				if row.only != "" && row.only != format {
+					continue
+				}
+				t.Run(kind+"/"+name+"/"+string(format), func(t *testing.T) {
+					a := rightAttempt(t, format)
+					row.change(t, a)
+					refusal := wantRefusal(t, row.reason, a.policy(t), artifact, signatureOf(t, a.sign(t)))
+					if !strings.Contains(refusal.Message, row.says) || !strings.HasPrefix(refusal.Message, artifact) {
+						t.Errorf("expected a message about %s that says %q, found %s", artifact, row.says, refusal.Message)
+					}
+					if row.reason != verify.ReasonIdentityMismatch {
+						wantUnnamed(t, a, refusal)
+					}
+				})
+			}
+		}
+	}
+}
+
+// wantUnnamed checks that a message does not say who a signature says signed
+// it: it did not verify.
+func wantUnnamed(t *testing.T, a *attempt, refusal *verify.Refusal) {
+	t.Helper()
+	for _, claim := range []string{"example-org/app@", "dev@example.com", "commit"} {
+		if strings.Contains(refusal.Message, claim) && !strings.Contains(a.spec.Subject, claim) {
+			t.Errorf("the message repeats %q, which nobody verified: %s", claim, refusal.Message)
+		}
+	}
+}
+
+// A bundle with no verification material is no bundle.
+func TestBundleWithoutMaterial(t *testing.T) {
+	a := rightAttempt(t, sigstore.FormatBundle)
+	signed := signatureOf(t, a.sign(t))
+	for name, cut := range map[string][2]string{
+		"none":           {`"verificationMaterial":`, `"x509Material":`},
+		"no certificate": {`"certificate":{"rawBytes":`, `"certificate":{"rawBytex":`},
+	} {
+		t.Run(name, func(t *testing.T) {
+			s := signed
+			s.Payload = []byte(strings.Replace(string(signed.Payload), cut[0], cut[1], 1))
+			if string(s.Payload) == string(signed.Payload) {
+				t.Fatal("nothing was changed")
+			}
+			wantRefusal(t, verify.ReasonSignatureInvalid, a.policy(t), artifact, s)
+		})
+	}
+}

@@ -1,0 +1,248 @@
+package verify
+
+import (
+	"bytes"
+	"encoding/hex"
+	"fmt"
+	"time"
+
+	"github.com/sigstore/sigstore-go/pkg/root"
+	"github.com/sigstore/sigstore-go/pkg/tlog"
+	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
+	"github.com/sigstore/sigstore/pkg/signature"
+)
+
+// Bounds of what one signature may carry.
+const (
+	// maxChain bounds the certificates in a signature's chain.
+	maxChain = 10
+	// maxEntries bounds the log entries and the timestamps of one signature.
+	maxEntries = 8
+)
+
+// terms are those on which a signature is judged.
+type terms struct {
+	// key is the key that must have made it; nil for a certificate by an
+	// authority of root.
+	key signature.Verifier
+	// root is what is trusted besides; nil for a key with the log ignored, under
+	// which neither log entries nor timestamps are looked at.
+	root *TrustedRoot
+	log  LogMode
+}
+
+// material is what the libraries trust, with the logs that were in use at
+// these times.
+func (t terms) material(times []time.Time) root.TrustedMaterial {
+	var m root.TrustedMaterial = &root.BaseTrustedMaterial{}
+	if t.root != nil {
+		m = t.root.logsAt(times)
+	}
+	if t.key != nil {
+		m = materialWithKey{TrustedMaterial: m, key: root.NewExpiringKey(t.key, time.Time{}, time.Time{})}
+	}
+	return m
+}
+
+// materialWithKey trusts a key, whatever hint a signature gives, at any time.
+type materialWithKey struct {
+	root.TrustedMaterial
+	key *root.ExpiringKey
+}
+
+func (m materialWithKey) PublicKeyVerifier(string) (root.TimeConstrainedVerifier, error) {
+	return m.key, nil
+}
+
+// shortfall is why a signature does not meet the terms. Its detail is a text of
+// ours, with nothing of the signature in it.
+type shortfall struct {
+	standing standing
+	detail   string
+}
+
+func (s *shortfall) Error() string { return s.detail }
+
+// proof is what stands around a signature: where it is logged, and when it was
+// made.
+type proof struct {
+	log *LogEntry
+	// stamps are the times by timestamp authorities, times those and the log's.
+	stamps, times []time.Time
+	// material is what the libraries are to trust for this signature.
+	material root.TrustedMaterial
+}
+
+// establish verifies what stands around a signature: log entry, timestamps, and
+// the certificate at each of the times that follow from these. It says which of
+// them falls short, which the libraries do in words only; the verdict is still
+// theirs, on the whole. The error is a *shortfall.
+func (t terms) establish(e sigstore.SignedEntity) (proof, error) {
+	if t.root == nil {
+		return proof{material: t.material(nil)}, nil
+	}
+	entries, err := e.TlogEntries()
+	if err != nil {
+		return proof{}, &shortfall{wronglyLogged, "its log entry cannot be read"}
+	}
+	if t.log == LogRequire && len(entries) == 0 {
+		return proof{}, &shortfall{unlogged, "it carries no log entry"}
+	}
+	p := proof{}
+	if p.stamps, err = t.stamped(e); err != nil {
+		return proof{}, err
+	}
+	p.times = p.stamps
+	p.material = t.material(p.stamps)
+	if t.log == LogRequire {
+		if p.log, err = logged(e, entries, p.material); err != nil {
+			return proof{}, err
+		}
+		if !p.log.IntegratedTime.IsZero() {
+			p.times = append(p.times, p.log.IntegratedTime)
+		}
+	}
+	if t.key != nil {
+		return p, nil
+	}
+	if len(p.times) == 0 {
+		return proof{}, &shortfall{untimed, "no log and no timestamp authority of the trusted root says when it was made"}
+	}
+	return p, certified(e, p)
+}
+
+// stamped returns the times at which timestamp authorities of the root saw the
+// signature. Where the root has any and the signature carries timestamps, one
+// at least must be theirs.
+func (t terms) stamped(e sigstore.SignedEntity) ([]time.Time, error) {
+	stamps, err := e.Timestamps()
+	switch {
+	case err != nil || len(stamps) > maxEntries:
+		return nil, &shortfall{untimed, "its timestamps cannot be read, or are too many"}
+	case len(stamps) == 0 || !t.root.hasTimestamper():
+		return nil, nil
+	}
+	verified, err := sigstore.VerifySignedTimestampWithThreshold(e, t.root.material, 1)
+	if err != nil || len(verified) == 0 {
+		return nil, &shortfall{untimed, "its timestamp is of another signature, or by no authority of the trusted root"}
+	}
+	times := make([]time.Time, 0, len(verified))
+	for _, v := range verified {
+		times = append(times, v.Time.UTC())
+	}
+	return times, nil
+}
+
+// logged verifies the log entries, all together and each alone, and returns the
+// one to report.
+func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.TrustedMaterial) (*LogEntry, error) {
+	if len(entries) > maxEntries {
+		return nil, &shortfall{wronglyLogged, fmt.Sprintf("it carries more than %d log entries", maxEntries)}
+	}
+	logs := material.RekorLogs()
+	known := false
+	for _, entry := range entries {
+		_, ok := logs[logID(entry)]
+		known = known || ok
+	}
+	if !known {
+		return nil, &shortfall{wronglyLogged, "its log entry is by no log of the trusted root that was in use then"}
+	}
+	const spliced = "its log entry does not verify, or is that of another signature"
+	if _, err := sigstore.VerifyTlogEntry(entityOf(e, entries), material, 1, true); err != nil {
+		return nil, &shortfall{wronglyLogged, spliced}
+	}
+	var best *LogEntry
+	for _, entry := range entries {
+		alone := entityOf(e, []*tlog.Entry{entry})
+		times, err := sigstore.VerifyTlogEntry(alone, material, 1, true)
+		if err != nil || !isOf(entry, e, material) {
+			continue
+		}
+		found := &LogEntry{LogID: logID(entry), URL: logs[logID(entry)].BaseURL, Index: provenIndex(entry)}
+		if len(times) > 0 {
+			found.IntegratedTime = times[0].Time.UTC() // a local time would read the zone's file to be worded
+		}
+		if best == nil || found.before(best) {
+			best = found
+		}
+	}
+	if best == nil {
+		return nil, &shortfall{wronglyLogged, spliced}
+	}
+	return best, nil
+}
+
+func logID(entry *tlog.Entry) string { return hex.EncodeToString([]byte(entry.LogKeyID())) }
+
+// provenIndex is the index that the log vouches for: that of the inclusion
+// proof, or where there is a promise, the one that it signs.
+func provenIndex(entry *tlog.Entry) int64 {
+	if entry.HasInclusionPromise() || entry.IsRekorV2() {
+		return entry.LogIndex()
+	}
+	return entry.TransparencyLogEntry().GetInclusionProof().GetLogIndex()
+}
+
+// isOf reports whether an entry is about this signature by this signer. The
+// library compares it for Rekor v1, and for Rekor v2 by the hash of the entry,
+// unless a checkpoint looks like one of v1's.
+func isOf(entry *tlog.Entry, e sigstore.SignedEntity, material root.TrustedMaterial) bool {
+	signed, err := e.SignatureContent()
+	if err != nil {
+		return false
+	}
+	by, err := e.VerificationContent()
+	if err != nil {
+		return false
+	}
+	return bytes.Equal(entry.Signature(), signed.Signature()) && by.CompareKey(entry.PublicKey(), material)
+}
+
+// entityOf is a signature with these log entries alone, whose certificate is
+// taken to be valid at any time: whether it was is the next question.
+func entityOf(e sigstore.SignedEntity, entries []*tlog.Entry) sigstore.SignedEntity {
+	return timelessEntity{SignedEntity: e, entries: entries}
+}
+
+type timelessEntity struct {
+	sigstore.SignedEntity
+	entries []*tlog.Entry
+}
+
+func (e timelessEntity) TlogEntries() ([]*tlog.Entry, error) { return e.entries, nil }
+
+func (e timelessEntity) VerificationContent() (sigstore.VerificationContent, error) {
+	content, err := e.SignedEntity.VerificationContent()
+	return timelessContent{content}, err
+}
+
+type timelessContent struct{ sigstore.VerificationContent }
+
+func (timelessContent) ValidAtTime(time.Time, root.TrustedMaterial) bool { return true }
+
+// certified verifies the certificate: that an authority of the root issued it,
+// that it was valid at each of the times, and that it is in a certificate
+// transparency log, where the root has one.
+func certified(e sigstore.SignedEntity, p proof) error {
+	content, err := e.VerificationContent()
+	if err != nil || content.Certificate() == nil {
+		return &shortfall{uncertified, "it carries no certificate"}
+	}
+	leaf := content.Certificate()
+	for _, at := range p.times {
+		chains, err := sigstore.VerifyLeafCertificate(at, leaf, p.material)
+		switch {
+		case err != nil && (at.Before(leaf.NotBefore) || at.After(leaf.NotAfter)):
+			return &shortfall{uncertified, "its certificate was not valid when it was made"}
+		case err != nil:
+			return &shortfall{uncertified, "no authority of the trusted root issued its certificate for signing code"}
+		case len(p.material.CTLogs()) == 0:
+			continue
+		}
+		if err := sigstore.VerifySignedCertificateTimestamp(chains, 1, p.material); err != nil {
+			return &shortfall{uncertified, "its certificate is in no certificate transparency log of the trusted root"}
+		}
+	}
+	return nil
+}
