@@ -10,6 +10,9 @@ import (
 	"github.com/sigstore/sigstore/pkg/cryptoutils"
 )
 
+// maxClaimLength bounds what a certificate may say, in bytes: it goes to status.
+const maxClaimLength = 1024
+
 // extensionKind is an extension of Fulcio's certificates that a policy can ask
 // for. https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
 type extensionKind struct {
@@ -101,11 +104,17 @@ func readClaims(certificate *x509.Certificate) (claims, error) {
 	if err != nil {
 		return claims{}, err
 	}
+	if len(issuer) > maxClaimLength || len(subject) > maxClaimLength {
+		return claims{}, fmt.Errorf("its issuer or subject is longer than %d bytes", maxClaimLength)
+	}
 	c := claims{issuer: issuer, subject: subject}
 	for _, k := range extensionKinds {
 		value, found, err := fulcioExtension(certificate, k.arc, k.raw)
 		if err != nil {
 			return claims{}, fmt.Errorf("its extension %s is malformed", k.name)
+		}
+		if len(value) > maxClaimLength {
+			return claims{}, fmt.Errorf("its extension %s is longer than %d bytes", k.name, maxClaimLength)
 		}
 		if found {
 			c.extensions = append(c.extensions, Extension{Name: k.name, Value: value})

@@ -2,7 +2,6 @@ package verify_test
 
 import (
 	"fmt"
-	"maps"
 	"slices"
 	"strings"
 	"testing"
@@ -13,19 +12,27 @@ import (
 	"github.com/assay-dev/assay/test/fixtures"
 )
 
-// fixtureIdentities are who signed the fixtures with certificates.
-var fixtureIdentities = map[string]verify.IdentitySpec{
-	"email": {Issuer: "http://127.0.0.1:16080/email", Subject: "dev@example.com"},
-	"github": {
-		Issuer:     "http://127.0.0.1:16080/github",
-		Subject:    "https://github.com/example-org/app/.github/workflows/release.yml@refs/tags/v1.0.0",
+// fixtureIdentities are who signed the fixtures with certificates, as a policy
+// names them: exactly, by a regular expression, and with extensions.
+var fixtureIdentities = map[fixtures.Identity]verify.IdentitySpec{
+	fixtures.Email: {Issuer: fixtures.Email.Issuer, Subject: fixtures.Email.Subject},
+	fixtures.GitHub: {
+		Issuer: fixtures.GitHub.Issuer, Subject: fixtures.GitHub.Subject,
 		Extensions: []verify.Extension{{Name: "githubWorkflowRef", Value: "refs/tags/v1.0.0"}, {Name: "sourceRepositoryURI", Value: "https://github.com/example-org/app"}},
 	},
-	"gitlab": {
-		Issuer:        "http://127.0.0.1:16080/gitlab",
+	fixtures.GitLab: {
+		Issuer:        fixtures.GitLab.Issuer,
 		SubjectRegExp: `https://gitlab\.com/example-group/app//\.gitlab-ci\.yml@refs/heads/.+`,
 		Extensions:    []verify.Extension{{Name: "sourceRepositoryRef", Value: "refs/heads/main"}},
 	},
+}
+
+// certifiedBy is who signed a fixture with a certificate, or who might have.
+func certifiedBy(name string) verify.IdentitySpec {
+	if who, ok := fixtures.Certified(name); ok {
+		return fixtureIdentities[who]
+	}
+	return fixtureIdentities[fixtures.Email]
 }
 
 func rootOf(t testing.TB, name string) *verify.TrustedRoot {
@@ -62,28 +69,13 @@ func keyedWithLog(t testing.TB, key string, root *verify.TrustedRoot) verify.Pol
 	return p
 }
 
-// cells are the verdicts of a row of the README's table: keys with the log
-// required, certificates with the log required, and ignored.
-type cells struct{ keyRequire, keylessRequire, keylessIgnore string }
-
-func readmeCells(t testing.TB) map[string]cells {
+func readmeTable(t testing.TB) map[string]fixtures.Cells {
 	t.Helper()
-	_, table, _ := strings.Cut(string(readFixture(t, "README.md")), "## The cases")
-	const head = "| folder | signed | key, log Ignore | key, log Require | keyless, log Require | keyless, log Ignore |"
-	if !strings.Contains(table, head) {
-		t.Fatal("the table has other columns")
+	table, err := fixtures.Table()
+	if err != nil {
+		t.Fatal(err)
 	}
-	all := map[string]cells{}
-	for line := range strings.SplitSeq(table, "\n") {
-		columns := strings.Split(line, "|")
-		if len(columns) != 8 || !strings.HasPrefix(columns[1], " `") {
-			continue
-		}
-		for name := range strings.SplitSeq(columns[1], ",") {
-			all[strings.Trim(name, " `")] = cells{strings.TrimSpace(columns[4]), strings.TrimSpace(columns[5]), strings.TrimSpace(columns[6])}
-		}
-	}
-	return all
+	return table
 }
 
 // fixtureSignatures are the signatures of a fixture that count, in both places.
@@ -93,59 +85,28 @@ func fixtureSignatures(t testing.TB, name string) (string, []verify.Signature) {
 	return digest, slices.Concat(places[".sig"], places[""])
 }
 
-// whoSigned is who signed a fixture with a certificate, "" for nobody.
-func whoSigned(name string) string {
-	for _, who := range slices.Sorted(maps.Keys(fixtureIdentities)) {
-		if strings.HasSuffix(name, "-"+who) {
-			return who
-		}
-	}
-	switch name {
-	case "two-formats", "signed-and-attested", "attest-v2", "attest-v3", "attest-v3-rekor2":
-		return "email"
-	case "two-signers":
-		return "github"
-	default:
-		return ""
-	}
-}
-
-// keyOfFixture is the key that signed a fixture, or that would have.
-func keyOfFixture(name string) string {
-	switch prefix, _, _ := strings.Cut(name, "-"); prefix {
-	case "rsa", "p384", "p521", "ed25519", "other":
-		return prefix
-	default:
-		return "cosign"
-	}
-}
-
 // Every cell of the README's table but those of its first verdict, which
 // TestFixtures has.
 func TestFixturesUnderATrustedRoot(t *testing.T) {
 	root := rootOf(t, "trusted_root")
-	table := readmeCells(t)
+	table := readmeTable(t)
 	yes := map[string]int{}
 	for _, name := range fixtures.Names() {
 		row, ok := table[name]
 		if !ok {
 			t.Fatalf("the README's table has no %s", name)
 		}
-		who := whoSigned(name)
-		if who == "" {
-			who = "email"
-		}
 		digest, signatures := fixtureSignatures(t, name)
 		for column, cell := range map[string]struct {
 			want   string
 			policy verify.Policy
 		}{
-			"key":             {row.keyRequire, keyedWithLog(t, keyOfFixture(name), root)},
-			"keyless":         {row.keylessRequire, keyless(t, root, verify.LogRequire, fixtureIdentities[who])},
-			"keyless, no log": {row.keylessIgnore, keyless(t, root, verify.LogIgnore, fixtureIdentities[who])},
+			"key":             {row.KeyRequire, keyedWithLog(t, fixtures.KeyName(name), root)},
+			"keyless":         {row.KeylessRequire, keyless(t, root, verify.LogRequire, certifiedBy(name))},
+			"keyless, no log": {row.KeylessIgnore, keyless(t, root, verify.LogIgnore, certifiedBy(name))},
 		} {
 			t.Run(name+" "+column, func(t *testing.T) {
-				if strings.HasPrefix(cell.want, "yes") {
+				if fixtures.Yes(cell.want) {
 					yes[column]++
 					wantCertified(t, name, wantVerified(t, cell.policy, digest, signatures...))
 					wantRefusal(t, verify.ReasonSignatureInvalid, cell.policy, artifact, signatures...)
@@ -166,7 +127,7 @@ func wantCertified(t *testing.T, name string, v verify.Verified) {
 	t.Helper()
 	s := v.Signers()[0]
 	if s.KeyFingerprint == "" {
-		spec := fixtureIdentities[whoSigned(name)]
+		spec := certifiedBy(name)
 		if s.Issuer != spec.Issuer || (spec.Subject != "" && s.Subject != spec.Subject) {
 			t.Errorf("expected %+v, found issuer %q, subject %q", spec, s.Issuer, s.Subject)
 		}
@@ -189,7 +150,7 @@ func wantCertified(t *testing.T, name string, v verify.Verified) {
 
 // reasonInTable is why the table says no.
 func reasonInTable(name, column, cell string) verify.Reason {
-	byCertificate := whoSigned(name) != ""
+	_, byCertificate := fixtures.Certified(name)
 	switch {
 	case name == "unsigned", strings.HasPrefix(name, "attest-"):
 		return verify.ReasonNoSignature
@@ -211,29 +172,29 @@ func TestFixturesUnderOtherRoots(t *testing.T) {
 		"rekor": verify.ReasonTransparencyLogInvalid, "tsa": verify.ReasonTimestampInvalid,
 	}
 	for _, name := range fixtures.Names() {
-		row := readmeCells(t)[name]
-		stamped := strings.Contains(name, "tsa") || strings.Contains(name, "rekor2") || name == "two-signers" || name == "signed-and-attested"
+		row := readmeTable(t)[name]
+		stamped := fixtures.Stamped(name)
 		digest, signatures := fixtureSignatures(t, name)
 		for part, reason := range reasons {
 			root := rootOf(t, "trusted_root_other_"+part)
 			t.Run(name+" "+part, func(t *testing.T) {
-				if strings.HasPrefix(row.keylessRequire, "yes") {
-					policy := keyless(t, root, verify.LogRequire, fixtureIdentities[whoSigned(name)])
+				if fixtures.Yes(row.KeylessRequire) {
+					policy := keyless(t, root, verify.LogRequire, certifiedBy(name))
 					wantUnless(t, part == "tsa" && !stamped, reason, policy, digest, signatures)
 				}
-				if strings.HasPrefix(row.keylessIgnore, "yes") {
-					policy := keyless(t, root, verify.LogIgnore, fixtureIdentities[whoSigned(name)])
+				if fixtures.Yes(row.KeylessIgnore) {
+					policy := keyless(t, root, verify.LogIgnore, certifiedBy(name))
 					wantUnless(t, part == "rekor", reason, policy, digest, signatures)
 				}
-				if strings.HasPrefix(row.keyRequire, "yes") {
-					policy := keyedWithLog(t, keyOfFixture(name), root)
+				if fixtures.Yes(row.KeyRequire) {
+					policy := keyedWithLog(t, fixtures.KeyName(name), root)
 					wantUnless(t, part == "fulcio" || part == "ct" || (part == "tsa" && !stamped), reason, policy, digest, signatures)
 				}
 			})
 		}
-		if who := whoSigned(name); who != "" && strings.HasPrefix(row.keylessRequire, "yes") {
+		if fixtures.Yes(row.KeylessRequire) {
 			wantRefusal(t, verify.ReasonTransparencyLogInvalid,
-				withoutStamps(t, stamped, keyless(t, rootOf(t, "trusted_root_other"), verify.LogRequire, fixtureIdentities[who])), digest, signatures...)
+				withoutStamps(t, stamped, keyless(t, rootOf(t, "trusted_root_other"), verify.LogRequire, certifiedBy(name))), digest, signatures...)
 		}
 	}
 }
@@ -264,17 +225,15 @@ func wantUnless(t *testing.T, unused bool, reason verify.Reason, policy verify.P
 // another are nobody's.
 func TestFixturesByOthers(t *testing.T) {
 	root := rootOf(t, "trusted_root")
-	email, github := fixtureIdentities["email"], fixtureIdentities["github"]
 	for _, name := range fixtures.Names() {
-		who := whoSigned(name)
-		if who == "" || !strings.HasPrefix(readmeCells(t)[name].keylessRequire, "yes") {
+		if !fixtures.Yes(readmeTable(t)[name].KeylessRequire) {
 			continue
 		}
-		right := fixtureIdentities[who]
-		if right.Subject == "" {
-			right.Subject, right.SubjectRegExp = "https://gitlab.com/example-group/app//.gitlab-ci.yml@refs/heads/main", ""
+		right, _ := fixtures.Certified(name)
+		other := fixtures.GitHub
+		if right == other {
+			other = fixtures.Email
 		}
-		other := map[bool]verify.IdentitySpec{true: github, false: email}[who == "email"]
 		digest, signatures := fixtureSignatures(t, name)
 		for wrong, spec := range map[string]verify.IdentitySpec{
 			"issuer":        {Issuer: right.Issuer + "/", Subject: right.Subject},
@@ -302,24 +261,24 @@ func TestFixturesThreshold(t *testing.T) {
 	root := rootOf(t, "trusted_root")
 	digest, signatures := fixtureSignatures(t, "two-signers")
 	both := threshold(2,
-		keyless(t, root, verify.LogRequire, fixtureIdentities["github"]).Authorities[0],
-		keyless(t, root, verify.LogIgnore, fixtureIdentities["gitlab"]).Authorities[0])
+		keyless(t, root, verify.LogRequire, fixtureIdentities[fixtures.GitHub]).Authorities[0],
+		keyless(t, root, verify.LogIgnore, fixtureIdentities[fixtures.GitLab]).Authorities[0])
 	both.Authorities[1].Name = "other"
 	wantVerified(t, both, digest, signatures...)
 	for i := range signatures {
 		wantRefusal(t, verify.ReasonThresholdNotMet, both, digest, signatures[i])
 	}
 	one := threshold(2,
-		keyless(t, root, verify.LogRequire, fixtureIdentities["github"], fixtureIdentities["gitlab"]).Authorities[0],
-		keyless(t, root, verify.LogRequire, fixtureIdentities["email"], fixtureIdentities["github"]).Authorities[0])
+		keyless(t, root, verify.LogRequire, fixtureIdentities[fixtures.GitHub], fixtureIdentities[fixtures.GitLab]).Authorities[0],
+		keyless(t, root, verify.LogRequire, fixtureIdentities[fixtures.Email], fixtureIdentities[fixtures.GitHub]).Authorities[0])
 	one.Authorities[1].Name = "other"
 	wantVerified(t, one, digest, signatures...)
 	wantRefusal(t, verify.ReasonThresholdNotMet, one, digest, signatures[0])
 
 	digest, signatures = fixtureSignatures(t, "two-formats") // one signer
 	two := threshold(2,
-		keyless(t, root, verify.LogRequire, fixtureIdentities["email"]).Authorities[0],
-		keyless(t, root, verify.LogRequire, fixtureIdentities["email"]).Authorities[0])
+		keyless(t, root, verify.LogRequire, fixtureIdentities[fixtures.Email]).Authorities[0],
+		keyless(t, root, verify.LogRequire, fixtureIdentities[fixtures.Email]).Authorities[0])
 	two.Authorities[1].Name = "other"
 	wantRefusal(t, verify.ReasonThresholdNotMet, two, digest, signatures...)
 }

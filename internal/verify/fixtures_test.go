@@ -4,7 +4,6 @@ import (
 	"encoding/json"
 	"errors"
 	"path"
-	"regexp"
 	"strings"
 	"testing"
 
@@ -106,43 +105,19 @@ func signaturesIn(t testing.TB, name string, entry descriptor) []verify.Signatur
 	return all
 }
 
-// row is a line of the table in the fixtures' README: the names, what is
-// signed, and whether a key with the log ignored accepts it.
-var row = regexp.MustCompile("(?m)^\\| (`[^|]+`) \\| ([^|]+) \\| ([^|]+) \\|")
-
-// readme returns the key that accepts each fixture, or "", by the table there.
+// readme returns the key that accepts each fixture with the log ignored, or "",
+// by the table there.
 func readme(t testing.TB) map[string]string {
 	t.Helper()
-	_, table, ok := strings.Cut(string(readFixture(t, "README.md")), "## The cases")
-	if !ok {
-		t.Fatal("the README has no table")
-	}
-	if !strings.Contains(table, "| folder | signed | key, log Ignore |") {
-		t.Fatal("the table has other columns")
-	}
 	accepted := map[string]string{}
-	for _, cells := range row.FindAllStringSubmatch(table, -1) {
-		for name := range strings.SplitSeq(cells[1], ",") {
-			name = strings.Trim(name, " `")
-			accepted[name] = keyIn(name, cells[2], cells[3])
+	for name, row := range readmeTable(t) {
+		if row.KeyIgnore != "no" {
+			accepted[name] = fixtures.KeyName(name)
+		} else {
+			accepted[name] = ""
 		}
 	}
 	return accepted
-}
-
-// keyIn reads the key's name from the cells of a row.
-func keyIn(name, signed, verdict string) string {
-	prefix, _, _ := strings.Cut(name, "-")
-	switch {
-	case verdict == "no":
-		return ""
-	case strings.Contains(signed, "`other.pub`"):
-		return "other"
-	case strings.Contains(signed, "`cosign.pub`"):
-		return "cosign"
-	default: // "that key"
-		return prefix
-	}
 }
 
 // What the released command lines signed is accepted under the key that signed

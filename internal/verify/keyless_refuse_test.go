@@ -103,6 +103,12 @@ var wrongCertificates = map[string]wrong{
 	"extension that is not a string": {func(_ testing.TB, a *attempt) {
 		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 20}, Value: []byte("push")}}
 	}, verify.ReasonCertificateInvalid, "buildTrigger is malformed", ""},
+	"extension that is too long": {func(_ testing.TB, a *attempt) {
+		a.identity.Extensions = map[string]string{"buildTrigger": strings.Repeat("x", 1025)}
+	}, verify.ReasonCertificateInvalid, "buildTrigger is longer than 1024 bytes", ""},
+	"subject that is too long": {func(_ testing.TB, a *attempt) {
+		a.identity.Subject = "https://" + strings.Repeat("x", 1025)
+	}, verify.ReasonCertificateInvalid, "longer than 1024 bytes", ""},
 	"critical extension that nobody knows": {func(_ testing.TB, a *attempt) {
 		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 2, 3}, Critical: true, Value: []byte{5, 0}}}
 	}, verify.ReasonCertificateInvalid, "no authority of the trusted root issued its certificate", ""},

@@ -7,6 +7,7 @@ import (
 	"testing"
 
 	"github.com/assay-dev/assay/internal/verify"
+	"github.com/assay-dev/assay/test/fixtures"
 )
 
 // dropped is a fixture's trusted root without some of its parts.
@@ -112,7 +113,7 @@ func TestPolicyNeedsOfItsRoot(t *testing.T) {
 		}
 		return root
 	}
-	email := fixtureIdentities["email"]
+	email := fixtureIdentities[fixtures.Email]
 	tests := map[string]struct {
 		policy verify.Policy
 		says   string // "" where it is fine
