@@ -55,6 +55,11 @@ func run(ctx context.Context, args []string) error {
 		return fmt.Errorf("no API server: outside a cluster, set KUBECONFIG: %w", err)
 	}
 	kubeconfig.QPS, kubeconfig.Burst = f.kubeQPS, f.kubeBurst
+	if f.tufRoot != "" {
+		if f.options.TUFRoot, err = os.ReadFile(f.tufRoot); err != nil {
+			return fmt.Errorf("--tuf-root: %w", err)
+		}
+	}
 	f.options.Log = log
 	f.options.UserAgent = "assay-controller/" + versionText()
 	log.Info("starting", "version", versionText())
@@ -68,6 +73,7 @@ type flags struct {
 	logLevel  string
 	logFormat string
 	version   bool
+	tufRoot   string
 }
 
 func parse(args []string) (*flags, error) {
@@ -101,6 +107,9 @@ func (f *flags) set() *pflag.FlagSet {
 	s.StringSliceVar(&o.WatchNamespaces, "watch-namespaces", nil, "namespaces to watch, separated by commas; default: all")
 	s.StringVar(&o.WatchLabelSelector, "watch-label-selector", "", "label selector of the ModuleSources to watch; default: all")
 	s.BoolVar(&o.AllowInsecureCredentials, "allow-insecure-credentials", false, "send credentials over plain HTTP where a ModuleSource has both insecure: true and secretRef")
+	s.StringVar(&o.TrustedRoot, "trusted-root", "", "file with a Sigstore trusted_root.json, by which ModuleSources that name none are judged; read again when it changes")
+	s.StringVar(&o.TUFMirror, "tuf-mirror", "", "URL of a TUF repository to take it from instead, together with --tuf-root; default: Sigstore's public instance")
+	s.StringVar(&f.tufRoot, "tuf-root", "", "file with the first root.json of --tuf-mirror, which it is trusted by")
 	s.Float32Var(&f.kubeQPS, "kube-api-qps", 50, "requests a second to the API server, on average")
 	s.IntVar(&f.kubeBurst, "kube-api-burst", 100, "requests to the API server at once")
 	s.StringVar(&f.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")

@@ -23,6 +23,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/cache"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/config"
+	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
@@ -32,6 +33,7 @@ import (
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/trust"
 )
 
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=assay-system,resources=leases,verbs=get;create;update
@@ -61,8 +63,13 @@ type Options struct {
 	ArtifactRetention        time.Duration
 	ArtifactLimits           artifact.Limits
 	AllowInsecureCredentials bool
-	UserAgent                string
-	Log                      logr.Logger
+	// TrustedRoot, TUFMirror and TUFRoot say where the trusted root comes from
+	// that judges by default; see trust.Options.
+	TrustedRoot string
+	TUFMirror   string
+	TUFRoot     []byte
+	UserAgent   string
+	Log         logr.Logger
 	// Registerer takes Assay's own metrics; nil means controller-runtime's
 	// registry, which --metrics-addr serves.
 	Registerer prometheus.Registerer
@@ -105,8 +112,17 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	pool := registry.NewPool(o.UserAgent, o.Now)
 	defer pool.Close()
 
+	changed := make(chan event.GenericEvent, 1)
+	root, err := trust.New(trust.Options{
+		File: o.TrustedRoot, Mirror: o.TUFMirror, TUFRoot: o.TUFRoot, UserAgent: o.UserAgent,
+		Log: o.Log.WithName("trust"), Now: o.Now, OnChange: func() { tell(changed) },
+	})
+	if err != nil {
+		return err
+	}
+
 	m := NewMetrics(mgr.GetClient(), mgr.Elected())
-	for _, c := range m.Collectors() {
+	for _, c := range append(m.Collectors(), root.Collectors()...) {
 		if err := o.Registerer.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
@@ -120,6 +136,8 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 			Pool: pool, Store: store, MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Observe: m.ObserveStep, Now: o.Now,
 		},
 		Metrics:                  m,
+		Trust:                    root,
+		RootChanged:              changed,
 		AllowInsecureCredentials: o.AllowInsecureCredentials,
 		BaseURL:                  baseURL,
 		Now:                      o.Now,
@@ -127,7 +145,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err := reconciler.SetupWithManager(mgr, o.Concurrent); err != nil {
 		return err
 	}
-	if err := addRunnables(mgr, store, server); err != nil {
+	if err := addRunnables(mgr, store, server, root); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -184,14 +202,23 @@ func listen(server *artifact.Server, advertised string) (string, error) {
 	return "http://" + advertised, nil
 }
 
-func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server) error {
+func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server, root *trust.Source) error {
 	return errors.Join(
 		mgr.Add(everywhere(server.Start)),
+		mgr.Add(everywhere(root.Start)),
 		mgr.Add(manager.RunnableFunc(store.Run)),
 		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store) })),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return cacheSynced(r.Context(), mgr.GetCache()) }),
 	)
+}
+
+// tell puts one event into the channel; one that is there already says the same.
+func tell(changed chan<- event.GenericEvent) {
+	select {
+	case changed <- event.GenericEvent{Object: &v1alpha1.ModuleSource{}}:
+	default:
+	}
 }
 
 // everywhere runs with or without leadership.

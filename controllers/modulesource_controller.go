@@ -15,13 +15,16 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
+	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/trust"
 	"github.com/assay-dev/assay/internal/verify"
 )
 
@@ -43,6 +46,10 @@ type ModuleSourceReconciler struct {
 	Syncer *source.Syncer
 	// Metrics counts it.
 	Metrics *Metrics
+	// Trust is the trusted root for those who name none.
+	Trust *trust.Source
+	// RootChanged says that it became another one.
+	RootChanged <-chan event.GenericEvent
 	// AllowInsecureCredentials sends credentials over plain HTTP where a spec
 	// asks for both.
 	AllowInsecureCredentials bool
@@ -63,6 +70,7 @@ func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent i
 	r.workers = concurrent
 	return ctrl.NewControllerManagedBy(mgr).
 		For(&v1alpha1.ModuleSource{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, reconcileRequested()))).
+		WatchesRawSource(ctrlsource.Channel(r.RootChanged, handler.EnqueueRequestsFromMapFunc(r.judgedByDefaultRoot))).
 		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
 		Complete(r)
 }
@@ -75,6 +83,23 @@ func reconcileRequested() predicate.Funcs {
 		after, _ := meta.ReconcileAnnotationValue(e.ObjectNew.GetAnnotations())
 		return before != after
 	}}
+}
+
+// judgedByDefaultRoot are all ModuleSources that are to be judged again when the
+// controller's trusted root changes.
+func (r *ModuleSourceReconciler) judgedByDefaultRoot(ctx context.Context, _ client.Object) []ctrl.Request {
+	var list v1alpha1.ModuleSourceList
+	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
+		logr.FromContextOrDiscard(ctx).Error(err, "listing the ModuleSources that a new trusted root concerns: each is judged again at its next poll")
+		return nil
+	}
+	var requests []ctrl.Request
+	for i := range list.Items {
+		if obj := &list.Items[i]; usesDefaultRoot(obj) {
+			requests = append(requests, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
+		}
+	}
+	return requests
 }
 
 // Reconcile looks at one ModuleSource.
@@ -91,6 +116,9 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	if !obj.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
 	}
+	if r.waitsForRoot(&obj) {
+		return ctrl.Result{RequeueAfter: rootWait}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(&obj))
 	defer cancel()
 
@@ -101,6 +129,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	}
 	due := in.err == nil && !obj.Spec.Suspend && r.schedule.due(&obj, o, r.Now())
 	waits := due && !r.pollThroughGate(ctx, &obj, in, &o)
+	r.refreshRoot(&obj, o)
 	if errors.Is(ctx.Err(), context.Canceled) && o.err != nil && o.err.Kind == source.Transient {
 		return ctrl.Result{}, nil // The controller stops: what that cut short says nothing.
 	}

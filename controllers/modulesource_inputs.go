@@ -4,23 +4,16 @@ import (
 	"context"
 	"errors"
 	"fmt"
-	"maps"
-	"slices"
-	"strings"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
 	"github.com/assay-dev/assay/internal/verify"
 )
-
-// keySuffix marks the entries of a Secret or ConfigMap that hold public keys.
-const keySuffix = ".pub"
 
 // inputs is a ModuleSource and what it names as plain data.
 type inputs struct {
@@ -91,101 +84,6 @@ func (r *ModuleSourceReconciler) credentials(ctx context.Context, obj *v1alpha1.
 			"spec.%s: Secret %q, entry %s: %v", field, ref.Name, corev1.DockerConfigJsonKey, err)
 	}
 	return credentials, nil
-}
-
-// policy reads spec.verify and the keys that it names.
-func (r *ModuleSourceReconciler) policy(ctx context.Context, obj *v1alpha1.ModuleSource) (verify.Policy, *source.Error) {
-	spec := &obj.Spec.Verify
-	if spec.Provider != "" && spec.Provider != "cosign" {
-		return verify.Policy{}, invalidSpec("verify.provider", fmt.Sprintf("expected cosign, found %q", spec.Provider))
-	}
-	policy := verify.Policy{Threshold: 1}
-	switch {
-	case spec.Threshold != nil:
-		policy.Threshold = int(*spec.Threshold)
-	case len(spec.Authorities) > 1:
-		return verify.Policy{}, invalidSpec("verify.threshold", fmt.Sprintf("expected how many of %d authorities must have signed, found nothing", len(spec.Authorities)))
-	}
-	for i, a := range spec.Authorities {
-		if len(policy.Authorities) == verify.MaxAuthorities {
-			break // Validate says so, and no more is read.
-		}
-		keys, err := r.keys(ctx, obj.Namespace, fmt.Sprintf("verify.authorities[%d].key", i), a.Key)
-		if err != nil {
-			return verify.Policy{}, err
-		}
-		policy.Authorities = append(policy.Authorities, verify.Authority{Name: a.Name, Keys: keys, TransparencyLog: verify.LogMode(a.TransparencyLog)})
-	}
-	if n := len(spec.Authorities); n > verify.MaxAuthorities {
-		return verify.Policy{}, invalidSpec("verify.authorities", fmt.Sprintf("expected at most %d authorities, found %d", verify.MaxAuthorities, n))
-	}
-	var bad *verify.PolicyError
-	if err := policy.Validate(); errors.As(err, &bad) {
-		return verify.Policy{}, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s", bad.Field, bad.Problem)
-	}
-	return policy, nil
-}
-
-func (r *ModuleSourceReconciler) keys(ctx context.Context, namespace, field string, key v1alpha1.KeyAuthority) ([]verify.Key, *source.Error) {
-	switch {
-	case key.SecretRef != nil && key.ConfigMapRef == nil && key.Data == "":
-		secret := &corev1.Secret{}
-		if err := r.read(ctx, namespace, field+".secretRef", "Secret", key.SecretRef.Name, secret); err != nil {
-			return nil, err
-		}
-		return parseEntries(field+".secretRef", "Secret", key.SecretRef.Name, secret.Data)
-	case key.ConfigMapRef != nil && key.SecretRef == nil && key.Data == "":
-		configMap := &corev1.ConfigMap{}
-		if err := r.read(ctx, namespace, field+".configMapRef", "ConfigMap", key.ConfigMapRef.Name, configMap); err != nil {
-			return nil, err
-		}
-		entries := maps.Clone(configMap.BinaryData)
-		if entries == nil {
-			entries = map[string][]byte{}
-		}
-		for name, text := range configMap.Data {
-			entries[name] = []byte(text)
-		}
-		return parseEntries(field+".configMapRef", "ConfigMap", key.ConfigMapRef.Name, entries)
-	case key.Data != "" && key.SecretRef == nil && key.ConfigMapRef == nil:
-		keys, err := verify.ParseKeys([]byte(key.Data))
-		if err != nil {
-			return nil, invalidSpec(field+".data", err.Error())
-		}
-		return keys, nil
-	default:
-		return nil, invalidSpec(field, "expected exactly one of secretRef, configMapRef and data")
-	}
-}
-
-// read gets an object that spec.verify names.
-func (r *ModuleSourceReconciler) read(ctx context.Context, namespace, field, kind, name string, into client.Object) *source.Error {
-	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into); err != nil {
-		return unreadable(v1alpha1.ReasonTrustUnavailable, field, kind, name, err)
-	}
-	return nil
-}
-
-// parseEntries reads the keys of every entry whose name ends in .pub. An entry
-// that cannot be read spoils the whole: it may be the one that matters.
-func parseEntries(field, kind, object string, entries map[string][]byte) ([]verify.Key, *source.Error) {
-	var keys []verify.Key
-	for _, name := range slices.Sorted(maps.Keys(entries)) {
-		if !strings.HasSuffix(name, keySuffix) {
-			continue
-		}
-		parsed, err := verify.ParseKeys(entries[name])
-		if err != nil {
-			return nil, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q, entry %q: %v", field, kind, object, name, err)
-		}
-		if keys = append(keys, parsed...); len(keys) > verify.MaxKeys {
-			return nil, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q: expected at most %d keys, found more", field, kind, object, verify.MaxKeys)
-		}
-	}
-	if len(keys) == 0 {
-		return nil, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q: expected an entry whose name ends in %s, found none among %d entries", field, kind, object, keySuffix, len(entries))
-	}
-	return keys, nil
 }
 
 // unreadable words a reference that cannot be read. The API server's own text

@@ -14,7 +14,6 @@ import (
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
-	"github.com/assay-dev/assay/internal/verify"
 )
 
 const (
@@ -136,14 +135,6 @@ func publish(s *v1alpha1.ModuleSourceStatus, o source.Outcome, policyHash, baseU
 
 func artifactURL(baseURL, path string) string { return baseURL + "/" + path }
 
-func evidence(v verify.Verified, at metav1.Time) *v1alpha1.Verification {
-	e := &v1alpha1.Verification{Digest: v.Digest(), PolicyHash: v.PolicyHash(), VerifiedAt: at}
-	for _, s := range v.Signers() {
-		e.Signatures = append(e.Signatures, v1alpha1.AcceptedSignature{Authority: s.Authority, Format: string(s.Format), KeyFingerprint: s.KeyFingerprint})
-	}
-	return e
-}
-
 // conditions sets conditions. A condition whose status, reason and message
 // stay as they are is left alone but for its generation.
 type conditions struct {
@@ -198,14 +189,6 @@ func (c conditions) verified(obj *v1alpha1.ModuleSource, s *v1alpha1.ModuleSourc
 	default:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionUnknown, v1alpha1.ReasonProgressing, "not looked at: suspended")
 	}
-}
-
-func verifiedMessage(v *v1alpha1.Verification) string {
-	by := make([]string, 0, len(v.Signatures))
-	for _, s := range v.Signatures {
-		by = append(by, fmt.Sprintf("%s (key %s)", s.Authority, s.KeyFingerprint))
-	}
-	return fmt.Sprintf("%s is signed by %s", v.Digest, strings.Join(by, " and "))
 }
 
 // fetchFailed speaks of the last poll, and of the credentials for it.

@@ -21,6 +21,9 @@ const (
 	// jitter spreads polls, so that sources that were made together do not
 	// poll together for ever.
 	jitter = 0.1
+	// rootWait is how long a ModuleSource waits for the first fetch of the
+	// trusted root, before it looks again.
+	rootWait = time.Second
 	// early is how much before its time a poll may come: timers are not exact.
 	early = 100 * time.Millisecond
 )

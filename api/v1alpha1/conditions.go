@@ -37,8 +37,24 @@ const (
 	ReasonNoSignature = "NoSignature"
 	// ReasonKeyMismatch: no trusted key verifies any of the signatures.
 	ReasonKeyMismatch = "KeyMismatch"
-	// ReasonSignatureInvalid: a signature is malformed, or by a trusted key
-	// and not over this digest.
+	// ReasonIdentityMismatch: the signatures verify, and are by nobody whom
+	// spec.verify names. The message says who signed.
+	ReasonIdentityMismatch = "IdentityMismatch"
+	// ReasonCertificateInvalid: there is no certificate, or no authority in the
+	// trusted root issued it, it was not valid when the signature was made, it
+	// is in no certificate transparency log, or it names no single signer.
+	ReasonCertificateInvalid = "CertificateInvalid"
+	// ReasonTransparencyLogMissing: no transparency log recorded the
+	// signature, and spec.verify requires it.
+	ReasonTransparencyLogMissing = "TransparencyLogMissing"
+	// ReasonTransparencyLogInvalid: the log entry does not verify, is that of
+	// another signature, or by a log that is not in the trusted root.
+	ReasonTransparencyLogInvalid = "TransparencyLogInvalid"
+	// ReasonTimestampInvalid: the timestamp is not by an authority in the
+	// trusted root, or nobody in it says when the signature was made.
+	ReasonTimestampInvalid = "TimestampInvalid"
+	// ReasonSignatureInvalid: a signature is malformed, or not over this
+	// digest.
 	ReasonSignatureInvalid = "SignatureInvalid"
 	// ReasonThresholdNotMet: fewer authorities are satisfied than
 	// spec.verify.threshold asks for.
@@ -67,7 +83,7 @@ const (
 	// matches.
 	ReasonVersionNotFound = "VersionNotFound"
 	// ReasonTrustUnavailable: a Secret or ConfigMap that spec.verify names
-	// is missing or cannot be read.
+	// is missing or cannot be read, or the controller has no trusted root.
 	ReasonTrustUnavailable = "TrustUnavailable"
 	// ReasonTooManySignatures: the digest has more signatures than are
 	// judged.

@@ -129,7 +129,8 @@ type LocalObjectReference struct {
 // +kubebuilder:validation:XValidation:rule="has(self.threshold) || size(self.authorities) <= 1",message="threshold is needed with several authorities: write how many of them must have signed, 1 for any one of them"
 // +kubebuilder:validation:XValidation:rule="!has(self.threshold) || self.threshold >= 1 && self.threshold <= size(self.authorities)",message="threshold must be between 1 and the number of authorities"
 // +kubebuilder:validation:XValidation:rule="self.authorities.all(a, self.authorities.exists_one(b, b.name == a.name))",message="every authority needs a name of its own: rename one of those that share a name"
-// +kubebuilder:validation:XValidation:rule="self.authorities.map(a, has(a.key.data) ? a.key.data.split('-----BEGIN ').size() - 1 : 1).sum() <= 32",message="authorities must have at most 32 public keys in all: remove those that sign no more"
+// +kubebuilder:validation:XValidation:rule="self.authorities.map(a, !has(a.key) ? 0 : has(a.key.data) ? a.key.data.split('-----BEGIN ').size() - 1 : 1).sum() <= 32",message="authorities must have at most 32 public keys in all: remove those that sign no more"
+// +kubebuilder:validation:XValidation:rule="self.authorities.map(a, has(a.keyless) ? size(a.keyless.identities) : 0).sum() <= 32",message="authorities must have at most 32 identities in all: remove those that sign no more, or write a regular expression for several"
 type Verify struct {
 	// Provider is the kind of signature: cosign.
 	//
@@ -154,7 +155,11 @@ type Verify struct {
 	Authorities []Authority `json:"authorities"`
 }
 
-// Authority is one party that may sign.
+// Authority is one party that may sign, with keys or with certificates.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="has(self.key) != has(self.keyless)",message="an authority needs exactly one of key and keyless: make two authorities, and say by threshold how many of them must sign"
+// +kubebuilder:validation:XValidation:rule="!has(self.trustedRootRef) || has(self.keyless) || !has(self.transparencyLog) || self.transparencyLog != 'Ignore'",message="trustedRootRef has no effect on a key with transparencyLog: Ignore: remove it, or write transparencyLog: Require"
 type Authority struct {
 	// Name of the authority in status, events and messages.
 	//
@@ -166,24 +171,169 @@ type Authority struct {
 	// Key names the authority's public keys. A signature by any one of them
 	// satisfies the authority.
 	//
-	// +required
-	Key KeyAuthority `json:"key"`
+	// +optional
+	Key *KeyAuthority `json:"key,omitempty"`
 
-	// TransparencyLog says whether the signature must be recorded in a
-	// transparency log. Ignore: it need not be, and if it is, the record is
-	// not looked at.
+	// Keyless names whom the authority's certificates may name, by an authority
+	// in the trusted root such as Sigstore's Fulcio. A signature by any one of
+	// them satisfies the authority.
 	//
-	// +required
+	// +optional
+	Keyless *KeylessAuthority `json:"keyless,omitempty"`
+
+	// TransparencyLog says whether a transparency log in the trusted root must
+	// have recorded the signature. Require: it must. Ignore: the record is not
+	// looked at; keyless then requires an RFC 3161 timestamp by an authority in
+	// the trusted root instead.
+	//
+	// +optional
+	// +kubebuilder:default=Require
 	// +kubebuilder:validation:MaxLength=16
-	// +kubebuilder:validation:XValidation:rule="self == 'Ignore'",message="transparencyLog must be Ignore: this version does not look at transparency logs, and signatures that are recorded in one are accepted too"
-	TransparencyLog TransparencyLog `json:"transparencyLog"`
+	// +kubebuilder:validation:XValidation:rule="self == 'Require' || self == 'Ignore'",message="transparencyLog must be Require or Ignore"
+	TransparencyLog TransparencyLog `json:"transparencyLog,omitempty"`
+
+	// TrustedRootRef names a Sigstore trusted root in the same namespace.
+	// Without it, it is the controller's default: Sigstore's public instance,
+	// unless it was started with another.
+	//
+	// +optional
+	TrustedRootRef *TrustedRootReference `json:"trustedRootRef,omitempty"`
+
+	// UnknownFields are fields that this version does not know, those of keyless
+	// and trustedRootRef too. They are kept by the API server, and refused by
+	// the controller: dropped, a misspelt trustedRootRef would be another trust
+	// than was written.
+	UnknownFields []string `json:"-"`
 }
 
 // TransparencyLog says what an authority requires of a transparency log.
 type TransparencyLog string
 
-// TransparencyLogIgnore takes signatures that no transparency log recorded.
-const TransparencyLogIgnore TransparencyLog = "Ignore"
+const (
+	// TransparencyLogRequire takes signatures only that a log recorded.
+	TransparencyLogRequire TransparencyLog = "Require"
+	// TransparencyLogIgnore does not look at the record.
+	TransparencyLogIgnore TransparencyLog = "Ignore"
+)
+
+// TrustedRootReference names an entry of a ConfigMap or Secret in the
+// ModuleSource's namespace that holds a Sigstore trusted root.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type TrustedRootReference struct {
+	// Kind of the object: ConfigMap or Secret. A trusted root is no secret.
+	//
+	// +required
+	// +kubebuilder:validation:Enum=ConfigMap;Secret
+	Kind string `json:"kind"`
+
+	// Name of the object.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Name string `json:"name"`
+
+	// Key of the entry.
+	//
+	// +optional
+	// +kubebuilder:default=trusted_root.json
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=253
+	Key string `json:"key,omitempty"`
+}
+
+// DefaultTrustedRootKey is the entry of a TrustedRootReference without a key.
+const DefaultTrustedRootKey = "trusted_root.json"
+
+// KeylessAuthority names whom certificates may name.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+type KeylessAuthority struct {
+	// Identities are who may sign, any one of them.
+	//
+	// +required
+	// +listType=atomic
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=32
+	Identities []Identity `json:"identities"`
+}
+
+// Identity is who may sign with a certificate. Regular expressions (RE2) match
+// the whole value.
+//
+// +kubebuilder:pruning:PreserveUnknownFields
+// +kubebuilder:validation:XValidation:rule="has(self.issuer) != has(self.issuerRegExp)",message="an identity needs exactly one of issuer and issuerRegExp: write who vouched for the signer, such as issuer: https://token.actions.githubusercontent.com"
+// +kubebuilder:validation:XValidation:rule="has(self.subject) != has(self.subjectRegExp)",message="an identity needs exactly one of subject and subjectRegExp: write who signed, such as an e-mail address or the URL of a workflow"
+type Identity struct {
+	// Issuer is the URL of the OpenID Connect issuer that vouched for the
+	// signer, such as https://token.actions.githubusercontent.com.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 512",message="issuer must be at most 512 bytes: shorten it"
+	Issuer string `json:"issuer,omitempty"`
+
+	// IssuerRegExp matches the whole issuer.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size([''.matches(self), ''.matches('^(?:' + self + ')$')]) == 2",message="issuerRegExp must be a regular expression in RE2 syntax that matches the whole issuer"
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 512",message="issuerRegExp must be at most 512 bytes: shorten it"
+	IssuerRegExp string `json:"issuerRegExp,omitempty"`
+
+	// Subject is the certificate's only subject alternative name: an e-mail
+	// address, or the URL of a workflow or job, such as
+	// https://github.com/org/app/.github/workflows/release.yml@refs/tags/v1.0.0.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 512",message="subject must be at most 512 bytes: shorten it"
+	Subject string `json:"subject,omitempty"`
+
+	// SubjectRegExp matches the whole subject.
+	//
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size([''.matches(self), ''.matches('^(?:' + self + ')$')]) == 2",message="subjectRegExp must be a regular expression in RE2 syntax that matches the whole subject"
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 512",message="subjectRegExp must be at most 512 bytes: shorten it"
+	SubjectRegExp string `json:"subjectRegExp,omitempty"`
+
+	// Extensions are what the certificate must say besides, each exactly.
+	//
+	// +optional
+	// +listType=map
+	// +listMapKey=name
+	// +kubebuilder:validation:MaxItems=21
+	Extensions []CertificateExtension `json:"extensions,omitempty"`
+
+	// UnknownFields are fields that this version does not know. They are kept
+	// by the API server, and refused by the controller: dropped, misspelt
+	// extensions would let sign whom they were to keep out.
+	UnknownFields []string `json:"-"`
+}
+
+// CertificateExtension is what a certificate says of its signer, beside issuer
+// and subject. https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
+type CertificateExtension struct {
+	// Name of the extension.
+	//
+	// +required
+	// +kubebuilder:validation:Enum=githubWorkflowTrigger;githubWorkflowSHA;githubWorkflowName;githubWorkflowRepository;githubWorkflowRef;buildSignerURI;buildSignerDigest;runnerEnvironment;sourceRepositoryURI;sourceRepositoryDigest;sourceRepositoryRef;sourceRepositoryIdentifier;sourceRepositoryOwnerURI;sourceRepositoryOwnerIdentifier;buildConfigURI;buildConfigDigest;buildTrigger;runInvocationURI;sourceRepositoryVisibilityAtSigning;deploymentEnvironment;tokenSubject
+	Name string `json:"name"`
+
+	// Value of the extension, the whole of it.
+	//
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	// +kubebuilder:validation:XValidation:rule="size(bytes(self)) <= 512",message="value must be at most 512 bytes: shorten it"
+	Value string `json:"value"`
+}
 
 // The rules of data stand at what it is part of: the API server repeats the
 // value that a field's own rule refuses, and this one may be a private key.
@@ -325,10 +475,76 @@ type AcceptedSignature struct {
 	Format string `json:"format"`
 
 	// KeyFingerprint is sha256:<hex> over the DER encoded
-	// SubjectPublicKeyInfo of the key.
+	// SubjectPublicKeyInfo of the key; absent for a certificate.
 	//
 	// +optional
 	KeyFingerprint string `json:"keyFingerprint,omitempty"`
+
+	// Issuer is the OpenID Connect issuer that vouched for the signer; absent
+	// for a key.
+	//
+	// +optional
+	Issuer string `json:"issuer,omitempty"`
+
+	// Subject is the certificate's subject alternative name; absent for a key.
+	//
+	// +optional
+	Subject string `json:"subject,omitempty"`
+
+	// Extensions are what the certificate says besides.
+	//
+	// +optional
+	// +listType=atomic
+	Extensions []SignerExtension `json:"extensions,omitempty"`
+
+	// TransparencyLog is where the signature is recorded; absent where the
+	// authority ignores it.
+	//
+	// +optional
+	TransparencyLog *TransparencyLogEntry `json:"transparencyLog,omitempty"`
+
+	// SignedTimestamp is the earliest time at which a timestamp authority in
+	// the trusted root saw the signature; absent where none did.
+	//
+	// +optional
+	SignedTimestamp *metav1.Time `json:"signedTimestamp,omitempty"`
+}
+
+// SignerExtension is what a certificate said of its signer.
+type SignerExtension struct {
+	// Name of the extension, as in spec.verify.
+	//
+	// +required
+	Name string `json:"name"`
+
+	// Value of the extension.
+	//
+	// +required
+	Value string `json:"value"`
+}
+
+// TransparencyLogEntry is where a transparency log recorded a signature.
+type TransparencyLogEntry struct {
+	// LogID identifies the log, in hexadecimal.
+	//
+	// +required
+	LogID string `json:"logID"`
+
+	// URL of the log, as the trusted root has it.
+	//
+	// +optional
+	URL string `json:"url,omitempty"`
+
+	// Index of the entry in the log.
+	//
+	// +required
+	Index int64 `json:"index"`
+
+	// IntegratedTime is when the log recorded it, as it promised; absent where
+	// the log does not say, as Rekor v2.
+	//
+	// +optional
+	IntegratedTime *metav1.Time `json:"integratedTime,omitempty"`
 }
 
 // VerifiedRevision is a revision that was verified and published.

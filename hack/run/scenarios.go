@@ -270,7 +270,7 @@ func (a *author) spec(name, version string) v1alpha1.ModuleSourceSpec {
 		Interval: metav1.Duration{Duration: interval}, Timeout: metav1.Duration{Duration: v1alpha1.DefaultTimeout},
 		Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{{
 			Name:            "release-key",
-			Key:             v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: secretName}},
+			Key:             &v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: secretName}},
 			TransparencyLog: v1alpha1.TransparencyLogIgnore,
 		}}},
 	}

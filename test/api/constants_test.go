@@ -125,7 +125,7 @@ func TestReasonsAreDocumented(t *testing.T) {
 func TestReasonsAgree(t *testing.T) {
 	t.Parallel()
 	api := apiReasons(t)
-	for folder, least := range map[string]int{"internal/verify": 4, "internal/registry": 8, "internal/artifact": 3, "internal/source": 1} {
+	for folder, least := range map[string]int{"internal/verify": 9, "internal/registry": 8, "internal/artifact": 3, "internal/source": 1} {
 		t.Run(folder, func(t *testing.T) {
 			t.Parallel()
 			looked := 0
@@ -189,26 +189,70 @@ func spelt(n ast.Node) (string, bool) {
 // TestBoundsAgree: what the schema bounds, the core bounds alike.
 func TestBoundsAgree(t *testing.T) {
 	t.Parallel()
+	const authority, identity = "spec.verify.authorities[0]", "spec.verify.authorities[0].keyless.identities[0]"
 	schema := map[string]map[string]any{}
 	walk(specSchema(t), "spec", func(path string, s map[string]any) { schema[path] = s })
 	want := map[string]string{
-		"authorities": fmt.Sprint(verify.MaxAuthorities),
-		"interval":    v1alpha1.DefaultInterval.String(),
-		"timeout":     v1alpha1.DefaultTimeout.String(),
-		"log":         string(v1alpha1.TransparencyLogIgnore),
+		"authorities":     fmt.Sprint(verify.MaxAuthorities),
+		"keys":            fmt.Sprint(verify.MaxKeys),
+		"identities":      fmt.Sprint(verify.MaxIdentities),
+		"of one":          fmt.Sprint(verify.MaxIdentities),
+		"issuer":          fmt.Sprint(verify.MaxIdentityLength),
+		"issuerRegExp":    fmt.Sprint(verify.MaxIdentityLength),
+		"subject":         fmt.Sprint(verify.MaxIdentityLength),
+		"subjectRegExp":   fmt.Sprint(verify.MaxIdentityLength),
+		"value":           fmt.Sprint(verify.MaxIdentityLength),
+		"extensions":      fmt.Sprint(len(verify.ExtensionNames())),
+		"names":           fmt.Sprint(verify.ExtensionNames()),
+		"interval":        v1alpha1.DefaultInterval.String(),
+		"timeout":         v1alpha1.DefaultTimeout.String(),
+		"transparencyLog": string(v1alpha1.TransparencyLogRequire),
+		"root":            v1alpha1.DefaultTrustedRootKey,
 	}
 	found := map[string]string{
-		"authorities": limit(schema["spec.verify.authorities"], "maxItems"),
-		"interval":    duration(t, schema["spec.interval"]["default"]),
-		"timeout":     duration(t, schema["spec.timeout"]["default"]),
-		"log":         string(verify.LogIgnore),
+		"authorities":     limit(schema["spec.verify.authorities"], "maxItems"),
+		"keys":            inAllOf(schema["spec.verify"], "public keys"),
+		"identities":      inAllOf(schema["spec.verify"], "identities"),
+		"of one":          limit(schema[authority+".keyless.identities"], "maxItems"),
+		"issuer":          limit(schema[identity+".issuer"], "maxLength"),
+		"issuerRegExp":    limit(schema[identity+".issuerRegExp"], "maxLength"),
+		"subject":         limit(schema[identity+".subject"], "maxLength"),
+		"subjectRegExp":   limit(schema[identity+".subjectRegExp"], "maxLength"),
+		"value":           limit(schema[identity+".extensions[0].value"], "maxLength"),
+		"extensions":      limit(schema[identity+".extensions"], "maxItems"),
+		"names":           fmt.Sprint(schema[identity+".extensions[0].name"]["enum"]),
+		"interval":        duration(t, schema["spec.interval"]["default"]),
+		"timeout":         duration(t, schema["spec.timeout"]["default"]),
+		"transparencyLog": fmt.Sprint(schema[authority+".transparencyLog"]["default"]),
+		"root":            fmt.Sprint(schema[authority+".trustedRootRef.key"]["default"]),
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("(-Go +schema):\n%s", diff)
 	}
-	if keys := 32; verify.MaxKeys != keys {
-		t.Errorf("the core takes %d keys, the rule of verify %d: change both, and the examples of key.data", verify.MaxKeys, keys)
+	modes := map[v1alpha1.TransparencyLog]verify.LogMode{
+		v1alpha1.TransparencyLogRequire: verify.LogRequire, v1alpha1.TransparencyLogIgnore: verify.LogIgnore,
 	}
+	for written, meant := range modes {
+		if string(written) != string(meant) {
+			t.Errorf("expected transparencyLog: %s to be %s in the core", meant, written)
+		}
+	}
+}
+
+// inAllOf is how many of something the rules of verify allow in all, by the
+// rule and by its message.
+func inAllOf(schema map[string]any, what string) string {
+	for _, item := range schema["x-kubernetes-validations"].([]any) {
+		rule := item.(map[string]any)
+		var most int
+		if _, err := fmt.Sscanf(rule["message"].(string), "authorities must have at most %d "+what+" in all", &most); err != nil {
+			continue
+		}
+		if strings.HasSuffix(rule["rule"].(string), fmt.Sprintf(".sum() <= %d", most)) {
+			return fmt.Sprint(most)
+		}
+	}
+	return "no rule with a message that says the same"
 }
 
 func duration(t *testing.T, value any) string {

@@ -46,15 +46,18 @@ var newborn = map[string]any{"observedGeneration": int64(-1)}
 
 func TestDefaults(t *testing.T) {
 	for name, given := range map[string][]edit{
-		"absent": nil,
-		"null":   edits(set("interval", nil), set("timeout", nil), set("verify.provider", nil)),
+		"absent": edits(drop(logField), rooted("ConfigMap")),
+		"null": edits(
+			set("interval", nil), set("timeout", nil), set("verify.provider", nil), set(logField, nil), rooted("ConfigMap", set("key", nil))),
 	} {
 		t.Run(name, func(t *testing.T) {
 			t.Parallel()
 			stored := create(t, write(given...))
 			want := smallest()
 			want["interval"], want["timeout"] = "5m", "1m"
-			want["verify"].(map[string]any)["provider"] = "cosign"
+			set("verify.provider", "cosign")(want)
+			set(logField, "Require")(want)
+			rooted("ConfigMap", set("key", "trusted_root.json"))(want)
 			if diff := cmp.Diff(want, stored.Object["spec"]); diff != "" {
 				t.Errorf("spec (-want +found):\n%s", diff)
 			}
@@ -68,10 +71,10 @@ func TestDefaults(t *testing.T) {
 // TestDefaultsStay: what is written is kept.
 func TestDefaultsStay(t *testing.T) {
 	t.Parallel()
-	stored := create(t, write(set("interval", "1h30m"), set("timeout", "2m")))
-	spec := stored.Object["spec"].(map[string]any)
-	if spec["interval"] != "1h30m" || spec["timeout"] != "2m" {
-		t.Errorf("expected 1h30m and 2m, found %v and %v", spec["interval"], spec["timeout"])
+	given := edits(full, set("interval", "1h30m"), set("timeout", "2m"))
+	stored := create(t, write(given...))
+	if diff := cmp.Diff(write(given...).Object["spec"], stored.Object["spec"]); diff != "" {
+		t.Errorf("(-written +stored):\n%s", diff)
 	}
 }
 
@@ -84,9 +87,11 @@ func TestDefaultsForGoClients(t *testing.T) {
 		Spec: v1alpha1.ModuleSourceSpec{
 			URL: "oci://registry.example.org/modules/app",
 			Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{{
-				Name:            "release-key",
-				Key:             v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: "release-key"}},
-				TransparencyLog: v1alpha1.TransparencyLogIgnore,
+				Name: "release",
+				Keyless: &v1alpha1.KeylessAuthority{Identities: []v1alpha1.Identity{{
+					Issuer: someIssuer, SubjectRegExp: ".*", Extensions: []v1alpha1.CertificateExtension{{Name: "buildTrigger", Value: "push"}},
+				}}},
+				TrustedRootRef: &v1alpha1.TrustedRootReference{Kind: "ConfigMap", Name: "trust"},
 			}}},
 		},
 	}
@@ -95,12 +100,20 @@ func TestDefaultsForGoClients(t *testing.T) {
 	}
 	type defaults struct {
 		interval, timeout time.Duration
-		provider          string
+		provider, key     string
+		log               v1alpha1.TransparencyLog
 		threshold         *int32
 		observed          int64
 	}
-	want := defaults{interval: v1alpha1.DefaultInterval, timeout: v1alpha1.DefaultTimeout, provider: "cosign", observed: -1}
-	found := defaults{obj.Spec.Interval.Duration, obj.Spec.Timeout.Duration, obj.Spec.Verify.Provider, obj.Spec.Verify.Threshold, obj.Status.ObservedGeneration}
+	want := defaults{
+		interval: v1alpha1.DefaultInterval, timeout: v1alpha1.DefaultTimeout, provider: "cosign", key: v1alpha1.DefaultTrustedRootKey,
+		log: v1alpha1.TransparencyLogRequire, observed: -1,
+	}
+	found := defaults{
+		interval: obj.Spec.Interval.Duration, timeout: obj.Spec.Timeout.Duration, provider: obj.Spec.Verify.Provider,
+		key: obj.Spec.Verify.Authorities[0].TrustedRootRef.Key, log: obj.Spec.Verify.Authorities[0].TransparencyLog,
+		threshold: obj.Spec.Verify.Threshold, observed: obj.Status.ObservedGeneration,
+	}
 	if diff := cmp.Diff(want, found, cmp.AllowUnexported(defaults{})); diff != "" {
 		t.Errorf("(-want +found):\n%s", diff)
 	}

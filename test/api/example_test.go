@@ -65,13 +65,7 @@ func authority(name string, e ...edit) map[string]any {
 }
 
 // authorities replaces the spec's authorities by these.
-func authorities(list ...map[string]any) edit {
-	items := make([]any, len(list))
-	for i, a := range list {
-		items[i] = a
-	}
-	return set("verify.authorities", items)
-}
+func authorities(list ...map[string]any) edit { return set("verify.authorities", listOf(list...)) }
 
 // several are n authorities of distinct names.
 func several(n int) edit {

@@ -3,6 +3,8 @@ package api
 import (
 	"math/rand/v2"
 	"strings"
+
+	"github.com/assay-dev/assay/internal/verify"
 )
 
 // The generators below make strings that are near to what a field takes: a
@@ -130,8 +132,11 @@ func (r text) url() string {
 		"/", "//", ".", "..", ":", ":5000", "@", "@sha256:00", ":latest", "?a=b", "#a", " ", "\n", "%", "%2f", "\\", "_", "__", "___", "-", "A", "é", "a", "1", "user@", "user:pass@")
 }
 
-// filter is a regular expression.
-func (r text) filter() string {
+// filter narrows the tags that are looked at.
+func (r text) filter() string { return r.regExp(256) }
+
+// regExp is a regular expression.
+func (r text) regExp(most int) string {
 	atom := func() string {
 		return r.pick("a", ".", `\d`, `\.`, "[0-9]", "[^a-z]", "(?:arm|amd)", "(x)", "(?i:a)", "(?P<n>a)", "-arm", "^", "$", `\pL`, `\Q.\E`, "[[:alpha:]]", "(?i)", `\b`, "é")
 	}
@@ -139,7 +144,7 @@ func (r text) filter() string {
 		return r.pick("", "", "", "*", "+", "?", "{2}", "{1,3}", "{2,}", "*?", "{1000}", "{1001}")
 	}
 	nothing := func() string { return "" }
-	return r.damage(r.repeat(1, 6, nothing, func() string { return atom() + suffix() }), 256,
+	return r.damage(r.repeat(1, 6, nothing, func() string { return atom() + suffix() }), most,
 		"(", ")", "[", "]", "{", "}", "*", "**", "+", "?", "|", `\`, `\Q`, `\E`, `\Qa`, "(?", "(?=a)", "(?!a)", "(?<n>a)", `\1`, `\z`, `\Z`, "[[:x:]]", "[z-a]", "{3,2}", "{1000}", "(a{1000}){1000}",
 		"a)|(?:.*", `\C`, `\pX`, "(?#", "(?x)", "(?-", "\n", "#", "\x00")
 }
@@ -158,4 +163,74 @@ func (r text) tag() string {
 	nothing := func() string { return "" }
 	piece := func() string { return r.pick("latest", "v1", "1.0", "_", "-", ".", "A", "0", "main") }
 	return r.damage(r.repeat(1, 6, nothing, piece), 128, ":", "@", "/", "..", "+", " ", "\n", "é", "%", "?", "#", "sha256:00", "*", "~")
+}
+
+// identity is who may sign with a certificate.
+func (r text) identity() map[string]any {
+	i := map[string]any{}
+	r.matcher(i, "issuer", r.issuer)
+	r.matcher(i, "subject", r.subject)
+	if r.chance(50) {
+		i["extensions"] = r.extensions()
+	}
+	if r.chance(5) {
+		i[r.pick("extension", "Extensions", "issuers", "Issuer", "subjectregexp", "unknownFields", "UnknownFields")] = r.issuer()
+	}
+	return i
+}
+
+// matcher writes an exact value or a regular expression, and now and then both
+// or neither.
+func (r text) matcher(into map[string]any, field string, exact func() string) {
+	switch n := r.IntN(20); {
+	case n == 0:
+	case n == 1:
+		into[field], into[field+"RegExp"] = exact(), r.regExp(512)
+	case n < 11:
+		into[field] = exact()
+	default:
+		into[field+"RegExp"] = r.long(10, func() string { return r.regExp(512) })
+	}
+}
+
+// long is the piece, or in some of a hundred cases a text near to the bound of
+// what names a signer, in bytes or in characters.
+func (r text) long(percent int, piece func() string) string {
+	if !r.chance(percent) {
+		return piece()
+	}
+	return strings.Repeat(r.pick("a", "a", "é", "語"), r.IntN(8)+r.pickInt(166, 252, 506)) + r.pick("", "a", "é")
+}
+
+func (r text) pickInt(numbers ...int) int { return numbers[r.IntN(len(numbers))] }
+
+func (r text) issuer() string {
+	return r.long(5, func() string {
+		return r.damage(r.pick("https://token.actions.githubusercontent.com", "https://accounts.google.com", "https://gitlab.example.org", "a"), 512,
+			"", " ", "é", "\n", "/", "https://", "\x00")
+	})
+}
+
+func (r text) subject() string {
+	return r.long(5, func() string {
+		return r.damage(r.pick("release@example.org", "https://github.com/org/app/.github/workflows/release.yml@refs/tags/v1.0.0", "spiffe://example.org/ns/a/sa/b", "b"), 512,
+			"", " ", "é", "@", ".*", "\\", "\t", "\x00")
+	})
+}
+
+// extensions are what a certificate must say besides.
+func (r text) extensions() []any {
+	all := make([]any, r.IntN(4))
+	for i := range all {
+		name := r.pick(verify.ExtensionNames()...)
+		if r.chance(5) {
+			name = r.damage(name, 64, "", "x", " ", "URI", "A")
+		}
+		value := r.long(3, func() string { return r.pick("push", "refs/heads/main", "github-hosted", "1", "🚀 release", " ") })
+		if r.chance(3) {
+			value = ""
+		}
+		all[i] = extension(name, value)
+	}
+	return all
 }

@@ -1,7 +1,9 @@
 package api
 
 import (
+	"errors"
 	"fmt"
+	"regexp"
 	"slices"
 	"strings"
 	"testing"
@@ -10,26 +12,30 @@ import (
 	"github.com/google/go-cmp/cmp"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
-	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // The API server drops a field that it does not know before it looks at the
 // rules, unless the client asks it to refuse (kubectl does, controllers and
 // many deployment tools do not). None of what is dropped may be what narrows
-// trust.
+// trust: it is required, or it is kept where it stands and the core refuses it.
 
 var misspelt = table{
-	"verify":          {edits: edits(rename("verify", "verfy")), refused: "verify", says: "Required value"},
-	"authorities":     {edits: edits(rename("verify.authorities", "authorites")), refused: "verify.authorities", says: "Required value"}, //nolint:misspell // on purpose
-	"authority":       {edits: edits(rename("verify.authorities", "authority")), refused: "verify.authorities", says: "Required value"},
-	"transparencyLog": {edits: edits(rename("verify.authorities[0].transparencyLog", "transparancyLog")), refused: "verify.authorities[0].transparencyLog", says: "Required value"},
-	"tlog":            {edits: edits(rename("verify.authorities[0].transparencyLog", "tlog")), refused: "verify.authorities[0].transparencyLog", says: "Required value"},
-	"key":             {edits: edits(rename(keyField, "keys")), refused: keyField, says: "Required value"},
-	"secretRef":       {edits: edits(rename(keyField+".secretRef", "secretref")), refused: keyField, says: oneOf},
-	"secretName":      {edits: edits(onlyKey(map[string]any{"secretName": "keys"})), refused: keyField, says: oneOf},
-	"keyless":         {edits: edits(rename(keyField, "keyless")), refused: keyField, says: "Required value"},
-	"keyless in key":  {edits: edits(onlyKey(map[string]any{"keyless": map[string]any{"identities": []any{}}})), refused: keyField, says: oneOf},
+	"verify":            {edits: edits(rename("verify", "verfy")), refused: "verify", says: "Required value"},
+	"authorities":       {edits: edits(rename("verify.authorities", "authorites")), refused: "verify.authorities", says: "Required value"}, //nolint:misspell // on purpose
+	"authority":         {edits: edits(rename("verify.authorities", "authority")), refused: "verify.authorities", says: "Required value"},
+	"key":               {edits: edits(rename(keyField, "keys")), refused: authorityField, says: keyOrKeyless},
+	"secretRef":         {edits: edits(rename(keyField+".secretRef", "secretref")), refused: keyField, says: oneOf},
+	"secretName":        {edits: edits(onlyKey(map[string]any{"secretName": "keys"})), refused: keyField, says: oneOf},
+	"key as keyless":    {edits: edits(rename(keyField, "keyless")), refused: identitiesField, says: "Required value"},
+	"keyless in key":    {edits: edits(onlyKey(map[string]any{"keyless": map[string]any{"identities": []any{}}})), refused: keyField, says: oneOf},
+	"keyless":           {edits: edits(signer(), rename(keylessField, "keyLess")), refused: authorityField, says: keyOrKeyless},
+	"identity":          {edits: edits(signer(), rename(identitiesField, "identity")), refused: identitiesField, says: "Required value"},
+	"issuer":            {edits: edits(signer(), rename(identityField+".issuer", "Issuer")), refused: identityField, says: oneIssuer},
+	"subjectRegex":      {edits: edits(signer(), rename(identityField+".subject", "subjectRegex")), refused: identityField, says: oneSubject},
+	"subject beside it": {edits: edits(signer(set("issuerRegexp", ".*"), drop("issuer"))), refused: identityField, says: oneIssuer},
+	"extension value":   {edits: edits(says(map[string]any{"name": "buildTrigger", "values": "push"})), refused: extensionField + ".value", says: "Required value"},
+	"root's kind":       {edits: edits(signer(), rooted("Secret"), rename(rootField+".kind", "Kind")), refused: rootField + ".kind", says: "Required value"},
 	"threshold": {
 		edits: edits(several(3), set("verify.threshold", 2), rename("verify.threshold", "treshold")), refused: "verify", says: thresholdNeeded,
 	},
@@ -47,22 +53,30 @@ var misspelt = table{
 	},
 }
 
-// full writes every field of verify at least once.
+// full writes every field of verify at least once, with values that are not the
+// defaults where they narrow trust.
 func full(spec map[string]any) {
 	set("secretRef", named("registry"))(spec)
+	root := rootRef("ConfigMap", set("key", "internal.json"))
 	spec["verify"] = map[string]any{
 		"provider":  "cosign",
-		"threshold": int64(3),
-		"authorities": []any{
+		"threshold": int64(5),
+		"authorities": listOf(
 			authority("a"),
-			authority("b", set("key", map[string]any{"configMapRef": named("b")})),
+			authority("b", set("key", map[string]any{"configMapRef": named("b")}), set("transparencyLog", "Require"), set("trustedRootRef", root)),
 			authority("c", set("key", map[string]any{"data": publicKey(1)})),
-		},
+			authority("d", certificates(
+				identity(set("extensions", listOf(extension("buildTrigger", "push"), extension("sourceRepositoryRef", "refs/heads/main")))),
+				identity(like("issuer", `https://.*\.example\.org`), like("subject", `.*@example\.org`), set("extensions", listOf(extension("runnerEnvironment", "github-hosted")))),
+			), set("transparencyLog", "Require"), set("trustedRootRef", rootRef("Secret", set("key", "public.json")))),
+			authority("e", certificates(identity()), set("transparencyLog", "Ignore")),
+		),
 	}
 }
 
 // TestMisspeltFieldsDoNotWeakenVerify misspells each field of verify in turn.
-// It is refused, or nothing of what was written is lost.
+// It is refused, by the API server or by the core, or nothing of what was
+// written is lost.
 func TestMisspeltFieldsDoNotWeakenVerify(t *testing.T) {
 	names := map[string]bool{}
 	for _, path := range pathsIn(write(full).Object["spec"].(map[string]any)["verify"], "verify") {
@@ -74,9 +88,15 @@ func TestMisspeltFieldsDoNotWeakenVerify(t *testing.T) {
 				if ask(t, obj) != nil {
 					return
 				}
+				stored := obj.Object["spec"].(map[string]any)
+				switch err := core(stored); {
+				case errors.Is(err, errUnknownField) && strings.Contains(err.Error(), wrong):
+					return
+				case err != nil:
+					t.Errorf("expected the core to refuse %q for what it is, found %v", wrong, err)
+				}
 				want := write(full).Object["spec"].(map[string]any)["verify"]
-				found, _, _ := unstructured.NestedMap(obj.Object, "spec", "verify")
-				if diff := cmp.Diff(want, any(found)); diff != "" {
+				if diff := cmp.Diff(want, stored["verify"]); diff != "" {
 					t.Errorf("accepted, and something else than was written (-written +accepted):\n%s", diff)
 				}
 			})
@@ -91,10 +111,10 @@ func TestMisspeltFieldsDoNotWeakenVerify(t *testing.T) {
 	})
 }
 
+var index = regexp.MustCompile(`\[\d+\]`)
+
 // general is a path without the indexes of lists.
-func general(path string) string {
-	return step.ReplaceAllString(strings.NewReplacer("[0]", "[]", "[1]", "[]", "[2]", "[]").Replace(path), "$1[]")
-}
+func general(path string) string { return index.ReplaceAllString(path, "[]") }
 
 // pathsIn are the paths of all fields in a value.
 func pathsIn(value any, path string) []string {
@@ -113,12 +133,14 @@ func pathsIn(value any, path string) []string {
 	return paths
 }
 
+// misspellings are names that a field does not have: those that differ in a
+// letter, and those that differ in case alone, which some decoders take for it.
 func misspellings(name string) []string {
 	runes := []rune(name)
 	last := len(runes) - 1
 	swapped := slices.Clone(runes)
 	swapped[last-1], swapped[last] = swapped[last], swapped[last-1]
-	return []string{
+	wrong := []string{
 		name + "s",
 		string(runes[:last]),
 		string(runes[1:]),
@@ -127,19 +149,24 @@ func misspellings(name string) []string {
 		strings.ToUpper(name),
 		" " + name,
 	}
+	if lower := strings.ToLower(name); lower != name {
+		wrong = append(wrong, lower)
+	}
+	return wrong
 }
 
 // TestUnknownFieldsAreNamed: a client that asks for it is told what it
-// misspelt, whatever the field.
+// misspelt, except for what the API server keeps.
 func TestUnknownFieldsAreNamed(t *testing.T) {
 	for _, path := range []string{
 		"urls", "vershun", "tags", "digst", "versionfilter", "intervall", "timeOut", "suspended", "insecur", "secretref",
-		"verify.treshold", "verify.authorites", "verify.authorities[0].keyless", "verify.authorities[0].keys",
-		"verify.authorities[0].transparancyLog", "verify.authorities[0].key.secretName", "verify.authorities[0].key.secretRef.key",
+		"verify.treshold", "verify.authorites", "verify.trustedRootRef",
+		"verify.authorities[0].key.secretName", "verify.authorities[0].key.secretRef.key",
+		"verify.authorities[3].keyless.identities[0].extensions[0].values",
 	} {
 		t.Run(path, func(t *testing.T) {
 			t.Parallel()
-			obj := write(set(path, "x"))
+			obj := write(full, set(path, "x"))
 			err := kube.Create(background, obj, client.DryRunAll, client.FieldValidation(metav1.FieldValidationStrict))
 			if want := fmt.Sprintf("unknown field %q", "spec."+path); !apierrors.IsBadRequest(err) || !strings.Contains(err.Error(), want) {
 				t.Errorf("expected a bad request that says %s, found %v", want, err)

@@ -22,6 +22,10 @@ var tables = map[string]table{
 	"authorities":     parties,
 	"key":             keys,
 	"key.data":        inlineKeys,
+	"keyless":         certified,
+	"identities":      identities,
+	"extensions":      extensions,
+	"trustedRootRef":  roots,
 	"transparencyLog": logs,
 	"misspelt":        misspelt,
 }

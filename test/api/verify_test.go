@@ -74,23 +74,3 @@ var parties = table{
 		refused: "verify", says: ownName,
 	},
 }
-
-const logForm = "transparencyLog must be Ignore"
-
-var logs = table{
-	"Ignore":    {edits: edits(set("verify.authorities[0].transparencyLog", "Ignore"))},
-	"absent":    {edits: edits(drop("verify.authorities[0].transparencyLog")), refused: "verify.authorities[0].transparencyLog", says: "Required value"},
-	"null":      {edits: edits(set("verify.authorities[0].transparencyLog", nil)), refused: "verify.authorities[0].transparencyLog", says: "Required value"},
-	"empty":     {edits: edits(set("verify.authorities[0].transparencyLog", "")), refused: "verify.authorities[0].transparencyLog", says: logForm},
-	"lowercase": {edits: edits(set("verify.authorities[0].transparencyLog", "ignore")), refused: "verify.authorities[0].transparencyLog", says: logForm},
-	"boolean":   {edits: edits(set("verify.authorities[0].transparencyLog", false)), refused: "verify.authorities[0].transparencyLog", says: "must be of type string"},
-	// Not enforced by this version, so not accepted by it either.
-	"Require": {
-		edits:   edits(set("verify.authorities[0].transparencyLog", "Require")),
-		refused: "verify.authorities[0].transparencyLog", says: "this version does not look at transparency logs",
-	},
-	"Require, second of two": {
-		edits:   edits(several(2), set("verify.threshold", 1), set("verify.authorities[1].transparencyLog", "Require")),
-		refused: "verify.authorities[1].transparencyLog", says: logForm,
-	},
-}

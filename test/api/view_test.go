@@ -6,11 +6,13 @@ import (
 	"regexp"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/client-go/discovery"
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 )
@@ -129,5 +131,40 @@ func TestNames(t *testing.T) {
 	}
 	if diff := cmp.Diff(want, found); diff != "" {
 		t.Errorf("(-want +found):\n%s", diff)
+	}
+}
+
+// TestEvidenceIsStored: nothing of what the controller says of a signature is
+// dropped, and nothing is required that not every signature has.
+func TestEvidenceIsStored(t *testing.T) {
+	t.Parallel()
+	stored := &v1alpha1.ModuleSource{}
+	if err := kube.Get(background, client.ObjectKeyFromObject(create(t, write())), stored); err != nil {
+		t.Fatal(err)
+	}
+	at := metav1.NewTime(time.Date(2026, 1, 2, 3, 4, 5, 0, time.UTC).Local())
+	evidence := &v1alpha1.Verification{
+		Digest: someDigest, PolicyHash: someDigest, VerifiedAt: at,
+		Signatures: []v1alpha1.AcceptedSignature{
+			{Authority: "key", Format: "cosign", KeyFingerprint: someDigest},
+			{
+				Authority: "keyless", Format: "bundle", Issuer: someIssuer, Subject: someSubject,
+				Extensions:      []v1alpha1.SignerExtension{{Name: "buildTrigger", Value: "push"}, {Name: "runnerEnvironment"}},
+				TransparencyLog: &v1alpha1.TransparencyLogEntry{LogID: "c0ff", URL: "https://rekor.example.org", Index: 1 << 40, IntegratedTime: &at},
+				SignedTimestamp: &at,
+			},
+			{Authority: "first entry, no time", Format: "bundle", TransparencyLog: &v1alpha1.TransparencyLogEntry{LogID: "c0ff"}},
+		},
+	}
+	stored.Status.Verification = evidence.DeepCopy()
+	if err := kube.Status().Update(background, stored, client.FieldValidation(metav1.FieldValidationStrict)); err != nil {
+		t.Fatal(err)
+	}
+	found := &v1alpha1.ModuleSource{}
+	if err := kube.Get(background, client.ObjectKeyFromObject(stored), found); err != nil {
+		t.Fatal(err)
+	}
+	if diff := cmp.Diff(evidence, found.Status.Verification); diff != "" {
+		t.Errorf("(-written +stored):\n%s", diff)
 	}
 }

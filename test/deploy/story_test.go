@@ -19,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/test/fixtures"
 	"github.com/assay-dev/assay/test/registry"
 )
 
@@ -116,6 +117,16 @@ func refusesWhatIsNot(t *testing.T, w *tenant) {
 	w.wantEvent(t, "unsigned", corev1.EventTypeWarning, v1alpha1.ReasonNoSignature)
 }
 
+// nameTrustedRoot has keyless authorities use a trusted root of the test's in
+// place of Sigstore's public one, which is not to be had here.
+func nameTrustedRoot(spec map[string]any, configMap string) {
+	for _, a := range spec["verify"].(map[string]any)["authorities"].([]any) {
+		if authority := a.(map[string]any); authority["keyless"] != nil {
+			authority["trustedRootRef"] = map[string]any{"kind": "ConfigMap", "name": configMap}
+		}
+	}
+}
+
 // understandsTheSamples applies config/samples, with this registry in the
 // place of theirs. What they name is there and not signed by anybody, which
 // the controller finds out only once it has read everything in a spec, the
@@ -124,11 +135,19 @@ func understandsTheSamples(t *testing.T, w *tenant) {
 	t.Helper()
 	w.push(t, "modules/podinfo", "6.5.4", "nightly")
 	w.push(t, "modules/podinfo", "6.5.4-arm")
+	root, err := fixtures.File("trust/trusted_root.json")
+	if err != nil {
+		t.Fatal(err)
+	}
+	create(t, &corev1.ConfigMap{
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: "trusted-root"}, Data: map[string]string{v1alpha1.DefaultTrustedRootKey: string(root)},
+	})
 	for _, obj := range samples(t) {
 		obj.SetNamespace(w.namespace)
 		if obj.GetKind() == v1alpha1.ModuleSourceKind {
 			spec := obj.Object["spec"].(map[string]any)
 			spec["url"], spec["insecure"] = "oci://"+w.registry.Host()+"/modules/podinfo", true
+			nameTrustedRoot(spec, "trusted-root")
 		}
 		create(t, obj)
 	}

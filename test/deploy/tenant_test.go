@@ -94,7 +94,7 @@ func (w *tenant) source(name, repository string, key v1alpha1.KeyAuthority) *v1a
 			URL: "oci://" + w.registry.Host() + "/" + repository, Insecure: true, Version: "1.0.0",
 			Interval: metav1.Duration{Duration: time.Hour}, Timeout: metav1.Duration{Duration: 30 * time.Second},
 			Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{
-				{Name: "release-key", Key: key, TransparencyLog: v1alpha1.TransparencyLogIgnore},
+				{Name: "release-key", Key: &key, TransparencyLog: v1alpha1.TransparencyLogIgnore},
 			}},
 		},
 	}

@@ -105,10 +105,7 @@ func TestExamplesAreAccepted(t *testing.T) {
 				t.Errorf("%s: %v\n%s", path, err, block)
 			}
 			for _, a := range obj.Spec.Verify.Authorities {
-				if a.Key.Data == "" {
-					continue
-				}
-				if _, err := verify.ParseKeys([]byte(a.Key.Data)); err != nil {
+				if err := parses(a); err != nil {
 					t.Errorf("%s: authority %s: %v", path, a.Name, err)
 				}
 			}
@@ -117,6 +114,33 @@ func TestExamplesAreAccepted(t *testing.T) {
 	if examples < 2 {
 		t.Errorf("expected examples in the documents, found %d", examples)
 	}
+}
+
+// parses reads the keys or identities of an authority as the controller does.
+func parses(a v1alpha1.Authority) error {
+	if len(a.UnknownFields) > 0 {
+		return fmt.Errorf("unknown fields %q", a.UnknownFields)
+	}
+	if a.Key != nil && a.Key.Data != "" {
+		_, err := verify.ParseKeys([]byte(a.Key.Data))
+		return err
+	}
+	if a.Keyless == nil {
+		return nil
+	}
+	for _, i := range a.Keyless.Identities {
+		spec := verify.IdentitySpec{Issuer: i.Issuer, IssuerRegExp: i.IssuerRegExp, Subject: i.Subject, SubjectRegExp: i.SubjectRegExp}
+		for _, e := range i.Extensions {
+			spec.Extensions = append(spec.Extensions, verify.Extension{Name: e.Name, Value: e.Value})
+		}
+		if _, err := verify.NewIdentity(spec); err != nil {
+			return err
+		}
+		if len(i.UnknownFields) > 0 {
+			return fmt.Errorf("unknown fields %q", i.UnknownFields)
+		}
+	}
+	return nil
 }
 
 // TestMakeTargetsExist looks up every "make TARGET" of the documents.

@@ -5,11 +5,12 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"fmt"
-	"regexp"
 	"strings"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
+	"github.com/google/go-cmp/cmp/cmpopts"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/controllers"
@@ -69,20 +70,10 @@ var judgedFixtures = map[string]signedBy{
 // on P-256.
 var fixtureKeys = []string{"cosign", "other", "rsa", "p384", "p521", "ed25519"}
 
-// fixtureRow is a row of the README's table: the names of layouts, and the cell
-// for keys with the log ignored.
-var fixtureRow = regexp.MustCompile("(?m)^\\| (`[^|]*`) \\| [^|]* \\| ([^|]*) \\|")
-
 func TestFixturesAreJudgedAsTheirReadmeSays(t *testing.T) {
-	readme, err := fixtures.File("README.md")
-	if err != nil {
-		t.Fatal(err)
-	}
 	cells := map[string]string{}
-	for _, row := range fixtureRow.FindAllStringSubmatch(string(readme), -1) {
-		for _, name := range strings.Split(row[1], ", ") {
-			cells[strings.Trim(name, "`")] = row[2]
-		}
+	for name, row := range readmeTable(t) {
+		cells[name] = row.KeyIgnore
 	}
 	want := map[string]string{}
 	for name, s := range judgedFixtures {
@@ -105,12 +96,42 @@ func TestFixturesAreJudgedAsTheirReadmeSays(t *testing.T) {
 	}
 }
 
+func readmeTable(t *testing.T) map[string]fixtures.Cells {
+	t.Helper()
+	table, err := fixtures.Table()
+	if err != nil {
+		t.Fatal(err)
+	}
+	return table
+}
+
 // expectedVerdict is what is expected of one ModuleSource.
 type expectedVerdict struct {
 	url, digest string
-	pem         []byte
-	format      string // "" where it is refused
-	refused     string // the reason
+	authority   v1alpha1.Authority
+	refused     string // the reason; "" where it is accepted
+	// evidence is what is said of who signed, if it is accepted. Log entry and
+	// timestamp are only compared for being there.
+	evidence v1alpha1.AcceptedSignature
+}
+
+// logged and stamped stand for any log entry and timestamp in evidence.
+var (
+	logged  = &v1alpha1.TransparencyLogEntry{}
+	stamped = &metav1.Time{}
+)
+
+// underKey is a verdict under a key with the log ignored: accepted in a format,
+// or refused for a reason.
+func underKey(url, digest string, pem []byte, format, refused string) expectedVerdict {
+	v := expectedVerdict{url: url, digest: digest, refused: refused, authority: v1alpha1.Authority{
+		Name: "key", Key: &v1alpha1.KeyAuthority{Data: string(pem)}, TransparencyLog: v1alpha1.TransparencyLogIgnore,
+	}}
+	if format != "" {
+		v.refused = ""
+		v.evidence = v1alpha1.AcceptedSignature{Authority: "key", Format: format, KeyFingerprint: pemFingerprint(pem)}
+	}
+	return v
 }
 
 // judgeAll makes a ModuleSource of each verdict, all at the same time, and
@@ -122,15 +143,13 @@ func judgeAll(t *testing.T, w *world, verdicts map[string]expectedVerdict) {
 		names[row] = fmt.Sprintf("source-%d", len(names))
 		w.apply(names[row], v1alpha1.ModuleSourceSpec{
 			URL: v.url, Version: "1.0.0", Insecure: true,
-			Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{{
-				Name: "key", Key: v1alpha1.KeyAuthority{Data: string(v.pem)}, TransparencyLog: v1alpha1.TransparencyLogIgnore,
-			}}},
+			Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{v.authority}},
 		})
 	}
 	for row, v := range verdicts {
 		t.Run(row, func(t *testing.T) {
 			obj := w.in(t).settled(names[row])
-			if v.format == "" {
+			if v.refused != "" {
 				wantConditions(t, obj, map[string]string{
 					"Verified": "False/" + v.refused, "Ready": "False/" + v.refused, "Stalled": "True/" + v.refused,
 					"ArtifactInStorage": "False/NoArtifact", "FetchFailed": "", "Reconciling": "",
@@ -150,8 +169,7 @@ func judgeAll(t *testing.T, w *world, verdicts map[string]expectedVerdict) {
 			if revision := "1.0.0@" + v.digest; obj.Status.Artifact.Revision != revision || obj.Status.Verification.Digest != v.digest {
 				t.Errorf("expected the revision %s, found %+v with evidence for %s", revision, obj.Status.Artifact, obj.Status.Verification.Digest)
 			}
-			evidence := []v1alpha1.AcceptedSignature{{Authority: "key", Format: v.format, KeyFingerprint: pemFingerprint(v.pem)}}
-			if diff := cmp.Diff(evidence, obj.Status.Verification.Signatures); diff != "" {
+			if diff := cmp.Diff([]v1alpha1.AcceptedSignature{v.evidence}, obj.Status.Verification.Signatures, presenceOnly); diff != "" {
 				t.Errorf("evidence (-expected +found):\n%s", diff)
 			}
 			if code, body := download(t, obj.Status.Artifact.URL); code != 200 || sha256Of(body) != obj.Status.Artifact.Digest {
@@ -159,6 +177,14 @@ func judgeAll(t *testing.T, w *world, verdicts map[string]expectedVerdict) {
 			}
 		})
 	}
+}
+
+// presenceOnly compares log entries and timestamps for being there, and leaves
+// out what else certificates say.
+var presenceOnly = cmp.Options{
+	cmp.Transformer("presence", func(e *v1alpha1.TransparencyLogEntry) bool { return e != nil }),
+	cmp.Transformer("presence", func(at *metav1.Time) bool { return at != nil }),
+	cmpopts.IgnoreFields(v1alpha1.AcceptedSignature{}, "Extensions"),
 }
 
 // pemFingerprint is that of a public key in PEM: of the DER encoded
@@ -199,11 +225,11 @@ func TestFixtures(t *testing.T) {
 			}
 			signed := judgedFixtures[name]
 			for _, key := range fixtureKeys {
-				v := expectedVerdict{url: "oci://" + server.Host() + "/" + name, digest: digest, pem: fixtures.Key(key), refused: signed.otherwise}
+				format := ""
 				if key == signed.key {
-					v.format = signed.format
+					format = signed.format
 				}
-				verdicts[kind+"/"+name+"/"+key] = v
+				verdicts[kind+"/"+name+"/"+key] = underKey("oci://"+server.Host()+"/"+name, digest, fixtures.Key(key), format, signed.otherwise)
 			}
 		}
 	}
@@ -242,8 +268,8 @@ func TestWaysOfSigning(t *testing.T) {
 					digest := pushTo(t, server, repo)
 					signAt(t, server, repo, digest, format, signer)
 					url := "oci://" + server.Host() + "/" + repo
-					verdicts[row] = expectedVerdict{url: url, digest: digest, pem: key.PublicPEM(), format: format}
-					verdicts[row+"/another key"] = expectedVerdict{url: url, digest: digest, pem: stranger, refused: v1alpha1.ReasonKeyMismatch}
+					verdicts[row] = underKey(url, digest, key.PublicPEM(), format, "")
+					verdicts[row+"/another key"] = underKey(url, digest, stranger, "", v1alpha1.ReasonKeyMismatch)
 				}
 			}
 		}

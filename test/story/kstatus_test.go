@@ -169,7 +169,7 @@ func TestKstatus(t *testing.T) {
 	}
 	fromSecret := func(name string) func(*v1alpha1.ModuleSourceSpec) {
 		return func(s *v1alpha1.ModuleSourceSpec) {
-			s.Verify.Authorities[0].Key = v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: name}}
+			s.Verify.Authorities[0].Key = &v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: name}}
 		}
 	}
 	withKey := func(key *signing.Key) func(*v1alpha1.ModuleSourceSpec) {

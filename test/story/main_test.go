@@ -8,6 +8,7 @@ import (
 
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/assay-dev/assay/controllers"
 	"github.com/assay-dev/assay/test/controlplane"
@@ -25,7 +26,11 @@ func TestMain(m *testing.M) {
 }
 
 func run(m *testing.M) int {
-	env, err := controlplane.Start(os.Stderr)
+	env, err := controlplane.Start(os.Stderr, func(env *envtest.Environment) {
+		// By default it is the address of the default route, and TestNoNetwork
+		// has none.
+		env.ControlPlane.GetAPIServer().Configure().Set("advertise-address", "127.0.0.1")
+	})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1

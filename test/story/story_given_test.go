@@ -39,11 +39,11 @@ func configMap(name string, entries map[string]string) *corev1.ConfigMap {
 
 // bySecret and byConfigMap are authorities with keys in an object.
 func bySecret(authority, name string) v1alpha1.Authority {
-	return v1alpha1.Authority{Name: authority, Key: v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: name}}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
+	return v1alpha1.Authority{Name: authority, Key: &v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: name}}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
 }
 
 func byConfigMap(authority, name string) v1alpha1.Authority {
-	return v1alpha1.Authority{Name: authority, Key: v1alpha1.KeyAuthority{ConfigMapRef: &v1alpha1.LocalObjectReference{Name: name}}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
+	return v1alpha1.Authority{Name: authority, Key: &v1alpha1.KeyAuthority{ConfigMapRef: &v1alpha1.LocalObjectReference{Name: name}}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
 }
 
 // trusts edits a spec to trust these authorities, any one of them.

@@ -213,7 +213,7 @@ func TestStoryInlineKeysAreMalformed(t *testing.T) {
 	t.Parallel()
 	good := string(newKey(t, signing.ECDSAP256).PublicPEM())
 	of := func(name, data string) v1alpha1.Authority {
-		return v1alpha1.Authority{Name: name, Key: v1alpha1.KeyAuthority{Data: data}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
+		return v1alpha1.Authority{Name: name, Key: &v1alpha1.KeyAuthority{Data: data}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
 	}
 	rows := map[string]struct {
 		authorities []v1alpha1.Authority

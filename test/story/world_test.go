@@ -244,7 +244,7 @@ func inline(name string, keys ...*signing.Key) v1alpha1.Authority {
 	for _, k := range keys {
 		data.Write(k.PublicPEM())
 	}
-	return v1alpha1.Authority{Name: name, Key: v1alpha1.KeyAuthority{Data: data.String()}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
+	return v1alpha1.Authority{Name: name, Key: &v1alpha1.KeyAuthority{Data: data.String()}, TransparencyLog: v1alpha1.TransparencyLogIgnore}
 }
 
 // apply creates a ModuleSource.

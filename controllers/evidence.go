@@ -1,0 +1,95 @@
+package controllers
+
+import (
+	"fmt"
+	"strings"
+	"time"
+
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/internal/verify"
+)
+
+// evidence is a proof as status reports it.
+func evidence(v verify.Verified, at metav1.Time) *v1alpha1.Verification {
+	e := &v1alpha1.Verification{Digest: v.Digest(), PolicyHash: v.PolicyHash(), VerifiedAt: at}
+	for _, s := range v.Signers() {
+		accepted := v1alpha1.AcceptedSignature{
+			Authority: s.Authority, Format: string(s.Format), KeyFingerprint: s.KeyFingerprint,
+			Issuer: s.Issuer, Subject: s.Subject, SignedTimestamp: timeOf(s.SignedTimestamp),
+		}
+		for _, x := range s.Extensions {
+			accepted.Extensions = append(accepted.Extensions, v1alpha1.SignerExtension{Name: x.Name, Value: x.Value})
+		}
+		if log := s.Log; log != nil {
+			accepted.TransparencyLog = &v1alpha1.TransparencyLogEntry{
+				LogID: log.LogID, URL: log.URL, Index: log.Index, IntegratedTime: timeOf(log.IntegratedTime),
+			}
+		}
+		e.Signatures = append(e.Signatures, accepted)
+	}
+	return e
+}
+
+// timeOf is a time as the API has it, in whole seconds; nil for none.
+func timeOf(t time.Time) *metav1.Time {
+	if t.IsZero() {
+		return nil
+	}
+	at := metav1.NewTime(t.Truncate(time.Second))
+	return &at
+}
+
+// verifiedMessage says who signed.
+func verifiedMessage(v *v1alpha1.Verification) string {
+	by := make([]string, 0, len(v.Signatures))
+	for _, s := range v.Signatures {
+		by = append(by, fmt.Sprintf("%s (%s)", s.Authority, signerOf(s)))
+	}
+	return fmt.Sprintf("%s is signed by %s", v.Digest, strings.Join(by, " and "))
+}
+
+func signerOf(s v1alpha1.AcceptedSignature) string {
+	if s.KeyFingerprint != "" {
+		return "key " + s.KeyFingerprint
+	}
+	return fmt.Sprintf("issuer %q, subject %q", s.Issuer, s.Subject)
+}
+
+// evidenceMessage says who signed, in which format, where and when it is
+// recorded, and last, because an event is cut there, what else the certificates
+// say.
+func evidenceMessage(v *v1alpha1.Verification) string {
+	by := make([]string, 0, len(v.Signatures))
+	var says []string
+	for _, s := range v.Signatures {
+		parts := []string{s.Format, signerOf(s)}
+		if log := s.TransparencyLog; log != nil {
+			parts = append(parts, logOf(log))
+		}
+		if s.SignedTimestamp != nil {
+			parts = append(parts, "timestamp "+s.SignedTimestamp.UTC().Format(time.RFC3339))
+		}
+		by = append(by, fmt.Sprintf("%s (%s)", s.Authority, strings.Join(parts, ", ")))
+		for _, x := range s.Extensions {
+			says = append(says, fmt.Sprintf("%s=%q", x.Name, x.Value))
+		}
+	}
+	text := fmt.Sprintf("%s is signed by %s", v.Digest, strings.Join(by, " and "))
+	if len(says) > 0 {
+		text += "; " + strings.Join(says, " ")
+	}
+	return text
+}
+
+func logOf(log *v1alpha1.TransparencyLogEntry) string {
+	where := log.URL
+	if where == "" {
+		where = log.LogID
+	}
+	if log.IntegratedTime == nil {
+		return fmt.Sprintf("log %s index %d", where, log.Index)
+	}
+	return fmt.Sprintf("log %s index %d at %s", where, log.Index, log.IntegratedTime.UTC().Format(time.RFC3339))
+}
