@@ -17,6 +17,7 @@ import (
 	"github.com/assay-dev/assay/controllers"
 	"github.com/assay-dev/assay/test/controlplane"
 	"github.com/assay-dev/assay/test/registry"
+	"github.com/assay-dev/assay/test/sigstore"
 )
 
 // stopGrace is what the controller gets to end by itself.
@@ -28,6 +29,7 @@ type environment struct {
 	controlPlane *envtest.Environment
 	kube         client.Client
 	registry     *registry.Server
+	sigstore     *sigstore.Sigstore
 	controller   *exec.Cmd
 	ended        chan error // the controller's end
 }
@@ -58,6 +60,13 @@ func start(ctx context.Context, controller string) (env *environment, err error)
 	if env.registry, err = registry.Distribution(registry.Options{}); err != nil {
 		return env, err
 	}
+	say("making a Sigstore: certificate authority, transparency logs, timestamp authority")
+	if env.sigstore, err = sigstore.New(); err != nil {
+		return env, err
+	}
+	if err := os.WriteFile(env.trustedRoot(), env.sigstore.TrustedRoot(), 0o600); err != nil {
+		return env, err
+	}
 	if ctx.Err() != nil {
 		return env, ctx.Err()
 	}
@@ -66,6 +75,7 @@ func start(ctx context.Context, controller string) (env *environment, err error)
 }
 
 func (e *environment) kubeconfig() string    { return filepath.Join(e.folder, "kubeconfig") }
+func (e *environment) trustedRoot() string   { return filepath.Join(e.folder, "trusted_root.json") }
 func (e *environment) controllerLog() string { return filepath.Join(e.folder, "controller.log") }
 
 func (e *environment) startController(binary string) error {
@@ -76,7 +86,7 @@ func (e *environment) startController(binary string) error {
 	defer log.Close() // The child has its own.
 	cmd := exec.Command(binary,
 		"--storage-path", filepath.Join(e.folder, "artifacts"), "--storage-addr", "127.0.0.1:0",
-		"--metrics-addr", "0", "--health-addr", "0", "--log-format", "text")
+		"--metrics-addr", "0", "--health-addr", "0", "--log-format", "text", "--trusted-root", e.trustedRoot())
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig())
 	cmd.Stdout, cmd.Stderr = log, log
 	// Ctrl-C goes to the whole group of a terminal; the controller is to end

@@ -15,6 +15,7 @@ import (
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/test/module"
 	"github.com/assay-dev/assay/test/signing"
+	"github.com/assay-dev/assay/test/sigstore"
 )
 
 const (
@@ -48,7 +49,7 @@ type row struct {
 
 // prepare pushes, signs and applies everything.
 func prepare(ctx context.Context, env *environment) ([]*row, error) {
-	a, err := newAuthor(env.registry.Host())
+	a, err := newAuthor(env)
 	if err != nil {
 		return nil, err
 	}
@@ -56,6 +57,7 @@ func prepare(ctx context.Context, env *environment) ([]*row, error) {
 	var rows []*row
 	for _, scenario := range []func(context.Context, *author) (*row, error){
 		signedCosign, signedBundle, notSigned, signedByOther, signatureCopied, highestOfRange, versionMoved, oldUnderHigher,
+		byGitHub, byGitLab, byAnotherWorkflow,
 	} {
 		r, err := scenario(ctx, a)
 		if err != nil {
@@ -161,6 +163,65 @@ func oldUnderHigher(ctx context.Context, a *author) (*row, error) {
 	return a.refused(name, "1.x", "1.9.0@"+digest, v1alpha1.ReasonVersionMismatch, "the signed 1.0.0, offered again as 1.9.0"), err
 }
 
+// The identities of CI systems, as Fulcio certifies them.
+var (
+	workflow = sigstore.GitHub("example-org/app", "release.yml", "refs/tags/v1.0.0")
+	pipeline = sigstore.GitLab("example-group/app", "refs/heads/main")
+	fork     = sigstore.GitHub("somebody-else/app", "release.yml", "refs/tags/v1.0.0")
+)
+
+func byGitHub(ctx context.Context, a *author) (*row, error) {
+	const name = "ci-github"
+	digest, err := a.certified(ctx, name, workflow, sigstore.Request{Format: sigstore.FormatBundle, Log: sigstore.Rekor2, Timestamp: true})
+	r := a.accepted(name, "1.0.0", "1.0.0@"+digest, "signed by a workflow on GitHub, without a key (bundle, Rekor v2)")
+	r.spec.Verify = byIdentity(v1alpha1.Identity{
+		Issuer: workflow.Issuer, SubjectRegExp: `https://github\.com/example-org/app/.*`,
+		Extensions: []v1alpha1.CertificateExtension{{Name: "githubWorkflowRef", Value: "refs/tags/v1.0.0"}},
+	})
+	return r, err
+}
+
+func byGitLab(ctx context.Context, a *author) (*row, error) {
+	const name = "ci-gitlab"
+	digest, err := a.certified(ctx, name, pipeline, sigstore.Request{Format: sigstore.FormatCosign, Log: sigstore.Rekor1})
+	r := a.accepted(name, "1.0.0", "1.0.0@"+digest, "signed by a pipeline on GitLab, without a key (v2 format, Rekor v1)")
+	r.spec.Verify = byIdentity(v1alpha1.Identity{Issuer: pipeline.Issuer, Subject: pipeline.Subject})
+	return r, err
+}
+
+func byAnotherWorkflow(ctx context.Context, a *author) (*row, error) {
+	const name = "ci-fork"
+	digest, err := a.certified(ctx, name, fork, sigstore.Request{Format: sigstore.FormatBundle, Log: sigstore.Rekor1})
+	r := a.refused(name, "1.0.0", "1.0.0@"+digest, v1alpha1.ReasonIdentityMismatch, "signed by the workflow of a fork: its message says who it was")
+	r.spec.Verify = byIdentity(v1alpha1.Identity{Issuer: workflow.Issuer, SubjectRegExp: `https://github\.com/example-org/app/.*`})
+	return r, err
+}
+
+// byIdentity trusts one identity, by the controller's trusted root.
+func byIdentity(identity v1alpha1.Identity) v1alpha1.Verify {
+	return v1alpha1.Verify{Authorities: []v1alpha1.Authority{{
+		Name: "release-ci", Keyless: &v1alpha1.KeylessAuthority{Identities: []v1alpha1.Identity{identity}},
+	}}}
+}
+
+// certified pushes a module and signs it with a certificate.
+func (a *author) certified(ctx context.Context, name string, who sigstore.Identity, r sigstore.Request) (string, error) {
+	digest, err := a.push(ctx, name, "1.0.0", "1.0.0", "")
+	if err != nil {
+		return "", err
+	}
+	signer, err := a.sigstore.Issue(who, sigstore.CertificateOptions{})
+	if err != nil {
+		return "", err
+	}
+	r.Digest, r.Repository = digest, a.repository(name)
+	signed, err := a.sigstore.Sign(signer, r)
+	if err != nil {
+		return "", err
+	}
+	return digest, signed.Attach(ctx, a.at(name, digest))
+}
+
 // condition is the ModuleSource's condition of that type; the zero value for
 // none.
 func (r *row) condition(kind string) metav1.Condition {
@@ -191,15 +252,16 @@ func revisionOf(a *meta.Artifact) string {
 type author struct {
 	host       string
 	key, other *signing.Key
+	sigstore   *sigstore.Sigstore
 }
 
-func newAuthor(host string) (*author, error) {
+func newAuthor(env *environment) (*author, error) {
 	key, err := signing.NewKey(signing.ECDSAP256)
 	if err != nil {
 		return nil, err
 	}
 	other, err := signing.NewKey(signing.ECDSAP256)
-	return &author{host: host, key: key, other: other}, err
+	return &author{host: env.registry.Host(), key: key, other: other, sigstore: env.sigstore}, err
 }
 
 const secretName = "release-key"
