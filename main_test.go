@@ -34,6 +34,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 	inWords := map[string]string{
 		"storage-adv-addr": "host name and port", "leader-election-namespace": "the Pod's",
 		"watch-namespaces": "all", "watch-label-selector": "all", "artifact-retention": "10m",
+		"trusted-root": "none", "tuf-mirror": "Sigstore's", "tuf-root": "Sigstore's",
 	}
 	found := map[string]string{}
 	(&flags{}).set().VisitAll(func(f *pflag.Flag) {

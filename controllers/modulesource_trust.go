@@ -24,6 +24,10 @@ const keySuffix = ".pub"
 // policy reads spec.verify and the keys that it names.
 func (r *ModuleSourceReconciler) policy(ctx context.Context, obj *v1alpha1.ModuleSource) (verify.Policy, *source.Error) {
 	spec := &obj.Spec.Verify
+	if len(spec.UnknownFields) > 0 {
+		// Which of several comes first must not follow the order in a map.
+		return verify.Policy{}, invalidSpec(fmt.Sprintf("verify.%.200s", slices.Min(spec.UnknownFields)), "expected a field that this version knows: is it misspelt, or misplaced?")
+	}
 	if spec.Provider != "" && spec.Provider != "cosign" {
 		return verify.Policy{}, invalidSpec("verify.provider", fmt.Sprintf("expected cosign, found %q", spec.Provider))
 	}
@@ -97,8 +101,6 @@ func (r *ModuleSourceReconciler) authority(ctx context.Context, roots *trustedRo
 	}
 	var err *source.Error
 	switch {
-	case len(spec.UnknownFields) > 0:
-		return a, unknownField(field, spec.UnknownFields[0], "name, key, keyless, transparencyLog and trustedRootRef")
 	case spec.Key != nil && spec.Keyless == nil:
 		a.Keys, err = r.keys(ctx, roots.namespace, field+".key", *spec.Key)
 	case spec.Keyless != nil && spec.Key == nil:
@@ -119,10 +121,6 @@ func (r *ModuleSourceReconciler) authority(ctx context.Context, roots *trustedRo
 	return a, err
 }
 
-func unknownField(field, unknown, known string) *source.Error {
-	return invalidSpec(field, fmt.Sprintf("expected %s, found the unknown field %.100q", known, unknown))
-}
-
 // identities reads the identities of an authority.
 func identities(field string, specs []v1alpha1.Identity) ([]verify.Identity, *source.Error) {
 	if len(specs) == 0 {
@@ -131,11 +129,8 @@ func identities(field string, specs []v1alpha1.Identity) ([]verify.Identity, *so
 	all := make([]verify.Identity, 0, min(len(specs), verify.MaxIdentities))
 	for i, spec := range specs {
 		field := fmt.Sprintf("%s.identities[%d]", field, i)
-		switch {
-		case i == verify.MaxIdentities:
+		if i == verify.MaxIdentities {
 			return nil, invalidSpec(field, fmt.Sprintf("expected at most %d identities, found %d", verify.MaxIdentities, len(specs)))
-		case len(spec.UnknownFields) > 0:
-			return nil, unknownField(field, spec.UnknownFields[0], "issuer, issuerRegExp, subject, subjectRegExp and extensions")
 		}
 		written := verify.IdentitySpec{Issuer: spec.Issuer, IssuerRegExp: spec.IssuerRegExp, Subject: spec.Subject, SubjectRegExp: spec.SubjectRegExp}
 		for _, e := range spec.Extensions {

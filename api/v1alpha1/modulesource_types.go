@@ -131,6 +131,8 @@ type LocalObjectReference struct {
 // +kubebuilder:validation:XValidation:rule="self.authorities.all(a, self.authorities.exists_one(b, b.name == a.name))",message="every authority needs a name of its own: rename one of those that share a name"
 // +kubebuilder:validation:XValidation:rule="self.authorities.map(a, !has(a.key) ? 0 : has(a.key.data) ? a.key.data.split('-----BEGIN ').size() - 1 : 1).sum() <= 32",message="authorities must have at most 32 public keys in all: remove those that sign no more"
 // +kubebuilder:validation:XValidation:rule="self.authorities.map(a, has(a.keyless) ? size(a.keyless.identities) : 0).sum() <= 32",message="authorities must have at most 32 identities in all: remove those that sign no more, or write a regular expression for several"
+//
+// +kubebuilder:pruning:PreserveUnknownFields
 type Verify struct {
 	// Provider is the kind of signature: cosign.
 	//
@@ -153,6 +155,11 @@ type Verify struct {
 	// +kubebuilder:validation:MinItems=1
 	// +kubebuilder:validation:MaxItems=16
 	Authorities []Authority `json:"authorities"`
+
+	// UnknownFields are the paths of fields, at any depth, that this version
+	// does not know. The API server keeps them, and the controller refuses
+	// them: dropped, a misspelt field would be another trust than was written.
+	UnknownFields []string `json:"-"`
 }
 
 // Authority is one party that may sign, with keys or with certificates.
@@ -198,12 +205,6 @@ type Authority struct {
 	//
 	// +optional
 	TrustedRootRef *TrustedRootReference `json:"trustedRootRef,omitempty"`
-
-	// UnknownFields are fields that this version does not know, those of keyless
-	// and trustedRootRef too. They are kept by the API server, and refused by
-	// the controller: dropped, a misspelt trustedRootRef would be another trust
-	// than was written.
-	UnknownFields []string `json:"-"`
 }
 
 // TransparencyLog says what an authority requires of a transparency log.
@@ -310,15 +311,12 @@ type Identity struct {
 	// +listMapKey=name
 	// +kubebuilder:validation:MaxItems=21
 	Extensions []CertificateExtension `json:"extensions,omitempty"`
-
-	// UnknownFields are fields that this version does not know. They are kept
-	// by the API server, and refused by the controller: dropped, misspelt
-	// extensions would let sign whom they were to keep out.
-	UnknownFields []string `json:"-"`
 }
 
 // CertificateExtension is what a certificate says of its signer, beside issuer
 // and subject. https://github.com/sigstore/fulcio/blob/main/docs/oid-info.md
+//
+// +kubebuilder:pruning:PreserveUnknownFields
 type CertificateExtension struct {
 	// Name of the extension.
 	//
@@ -344,17 +342,21 @@ type CertificateExtension struct {
 // +kubebuilder:validation:XValidation:rule="[has(self.secretRef), has(self.configMapRef), has(self.data)].filter(x, x).size() == 1",message="key needs exactly one of secretRef, configMapRef and data"
 // +kubebuilder:validation:XValidation:rule="!has(self.data) || !self.data.contains('PRIVATE KEY')",message="data holds a private key: write the public key only, and replace the private key, which others have read by now",fieldPath=".data"
 // +kubebuilder:validation:XValidation:rule="!has(self.data) || self.data.contains('PRIVATE KEY') || self.data.matches('^[[:space:]]*(-----BEGIN (PUBLIC KEY-----[[:space:]]*\\n[A-Za-z0-9+/=[:space:]]+\\n-----END PUBLIC KEY|RSA PUBLIC KEY-----[[:space:]]*\\n[A-Za-z0-9+/=[:space:]]+\\n-----END RSA PUBLIC KEY)-----([ \\t\\r]*\\n[[:space:]]*|$))+$')",message="data must be one or more public keys in PEM and nothing else, each from its line -----BEGIN PUBLIC KEY----- to its line -----END PUBLIC KEY-----: remove all other text, and write data: | to keep the lines",fieldPath=".data"
+//
+// +kubebuilder:pruning:PreserveUnknownFields
 type KeyAuthority struct {
 	// SecretRef names a Secret in the same namespace. Every entry whose name
 	// ends in .pub holds one or more keys.
 	//
 	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
 	SecretRef *LocalObjectReference `json:"secretRef,omitempty"`
 
 	// ConfigMapRef names a ConfigMap in the same namespace. Every entry whose
 	// name ends in .pub holds one or more keys.
 	//
 	// +optional
+	// +kubebuilder:pruning:PreserveUnknownFields
 	ConfigMapRef *LocalObjectReference `json:"configMapRef,omitempty"`
 
 	// Data holds one or more keys.

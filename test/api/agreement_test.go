@@ -85,11 +85,15 @@ func TestCoreAgreesOnIdentities(t *testing.T) {
 	}
 	accepted, unknown := 0, 0
 	for i, ok := range ask(t, identities) {
-		var decoded v1alpha1.Identity
-		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(identities[i], &decoded); err != nil {
+		var decoded v1alpha1.Verify
+		of := map[string]any{"authorities": []any{map[string]any{"keyless": map[string]any{"identities": []any{identities[i]}}}}}
+		if err := runtime.DefaultUnstructuredConverter.FromUnstructured(of, &decoded); err != nil {
 			t.Fatal(err)
 		}
-		_, err := coreIdentity(decoded)
+		_, err := coreIdentity(decoded.Authorities[0].Keyless.Identities[0])
+		if len(decoded.UnknownFields) > 0 {
+			err = errUnknownField
+		}
 		switch {
 		case ok && errors.Is(err, errUnknownField):
 			unknown++

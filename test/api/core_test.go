@@ -37,6 +37,9 @@ func core(stored map[string]any) error {
 }
 
 func corePolicy(spec v1alpha1.Verify) error {
+	if len(spec.UnknownFields) > 0 {
+		return fmt.Errorf("%w %q", errUnknownField, spec.UnknownFields)
+	}
 	policy := verify.Policy{Threshold: 1}
 	if spec.Threshold != nil {
 		policy.Threshold = int(*spec.Threshold)
@@ -56,9 +59,6 @@ func coreAuthority(spec v1alpha1.Authority, stored string) (verify.Authority, er
 	a := verify.Authority{Name: spec.Name, TransparencyLog: verify.LogMode(spec.TransparencyLog)}
 	if a.TransparencyLog == "" {
 		a.TransparencyLog = verify.LogRequire
-	}
-	if len(spec.UnknownFields) > 0 {
-		return a, fmt.Errorf("%w %q", errUnknownField, spec.UnknownFields)
 	}
 	var err error
 	switch {
@@ -111,9 +111,6 @@ func coreIdentities(specs []v1alpha1.Identity) (all []verify.Identity, err error
 }
 
 func coreIdentity(spec v1alpha1.Identity) (verify.Identity, error) {
-	if len(spec.UnknownFields) > 0 {
-		return verify.Identity{}, fmt.Errorf("%w %q", errUnknownField, spec.UnknownFields)
-	}
 	written := verify.IdentitySpec{Issuer: spec.Issuer, IssuerRegExp: spec.IssuerRegExp, Subject: spec.Subject, SubjectRegExp: spec.SubjectRegExp}
 	for _, e := range spec.Extensions {
 		written.Extensions = append(written.Extensions, verify.Extension{Name: e.Name, Value: e.Value})

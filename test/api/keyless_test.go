@@ -107,9 +107,17 @@ var certified = table{
 	"thirty-three, two":   {edits: edits(set("verify.threshold", 1), inAll(16, 17)), refused: "verify", says: tooManyIdentities},
 	"thirty-three, one":   {edits: edits(set("verify.threshold", 1), inAll(32, 1)), refused: "verify", says: tooManyIdentities},
 	"as many as fit":      {edits: edits(set("verify.threshold", 1), inAll(32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32, 32)), refused: "verify", says: tooManyIdentities},
-	"and keys beside":     {edits: edits(set("verify.threshold", 1), inAll(16, 16), set("verify.authorities[2]", authority("keys", set("key", map[string]any{"data": many(32)}))))},
+	"and keys beside":     {edits: edits(set("verify.threshold", 1), inAll(16, 16), also(authority("keys", set("key", map[string]any{"data": many(32)}))))},
 	"no name":             {edits: edits(signer(), drop(authorityField+".name")), refused: authorityField + ".name", says: "Required value"},
 	"the name of a key's": {edits: edits(set("verify.threshold", 1), authorities(authority("a"), authority("a", certificates(identity())))), refused: "verify", says: ownName},
+}
+
+// also adds an authority to those that there are.
+func also(a map[string]any) edit {
+	return func(spec map[string]any) {
+		verify := spec["verify"].(map[string]any)
+		verify["authorities"] = append(verify["authorities"].([]any), a)
+	}
 }
 
 // inAll are authorities with so many identities each.

@@ -104,6 +104,9 @@ func TestExamplesAreAccepted(t *testing.T) {
 			if err := strict.Create(ctx, &obj, client.DryRunAll); err != nil {
 				t.Errorf("%s: %v\n%s", path, err, block)
 			}
+			if unknown := obj.Spec.Verify.UnknownFields; len(unknown) > 0 {
+				t.Errorf("%s: unknown fields %q", path, unknown)
+			}
 			for _, a := range obj.Spec.Verify.Authorities {
 				if err := parses(a); err != nil {
 					t.Errorf("%s: authority %s: %v", path, a.Name, err)
@@ -118,9 +121,6 @@ func TestExamplesAreAccepted(t *testing.T) {
 
 // parses reads the keys or identities of an authority as the controller does.
 func parses(a v1alpha1.Authority) error {
-	if len(a.UnknownFields) > 0 {
-		return fmt.Errorf("unknown fields %q", a.UnknownFields)
-	}
 	if a.Key != nil && a.Key.Data != "" {
 		_, err := verify.ParseKeys([]byte(a.Key.Data))
 		return err
@@ -135,9 +135,6 @@ func parses(a v1alpha1.Authority) error {
 		}
 		if _, err := verify.NewIdentity(spec); err != nil {
 			return err
-		}
-		if len(i.UnknownFields) > 0 {
-			return fmt.Errorf("unknown fields %q", i.UnknownFields)
 		}
 	}
 	return nil

@@ -434,31 +434,29 @@ func TestStoryMisspeltTrust(t *testing.T) {
 	public, _ := sigstores(t)
 	w := newWorld(t, settings{options: rootFile(t, public.TrustedRoot())})
 	w.signAs(public, ciRelease, "app", w.push("app", "1.0.0", nil), "bundle")
-	for name, edit := range map[string]func(authority, identity map[string]any){
-		"extensons": func(_, identity map[string]any) {
-			identity["extensons"] = []any{map[string]any{"name": "buildTrigger", "value": "never"}}
-		},
-		"Extensions": func(_, identity map[string]any) {
-			identity["Extensions"] = []any{map[string]any{"name": "buildTrigger", "value": "never"}}
-		},
-		"trustedRoot": func(authority, _ map[string]any) {
-			authority["trustedRoot"] = map[string]any{"kind": "ConfigMap", "name": "ours"}
-		},
-		"trustedrootref": func(authority, _ map[string]any) {
-			authority["trustedrootref"] = map[string]any{"kind": "ConfigMap", "name": "ours"}
+	extensions := []any{map[string]any{"name": "buildTrigger", "value": "never"}}
+	ours := map[string]any{"kind": "ConfigMap", "name": "ours"}
+	for name, edit := range map[string]func(verify, authority, identity map[string]any){
+		"extensons":       func(_, _, identity map[string]any) { identity["extensons"] = extensions },
+		"Extensions":      func(_, _, identity map[string]any) { identity["Extensions"] = extensions },
+		"trustedRoot":     func(_, authority, _ map[string]any) { authority["trustedRoot"] = ours },
+		"trustedrootref":  func(_, authority, _ map[string]any) { authority["trustedrootref"] = ours },
+		"trustedRootRef":  func(verify, _, _ map[string]any) { verify["trustedRootRef"] = ours },
+		"keyless.subject": func(_, authority, _ map[string]any) { authority["keyless"].(map[string]any)["subject"] = "x" },
+		"key.secretRef.key": func(_, authority, _ map[string]any) {
+			delete(authority, "keyless")
+			authority["key"] = map[string]any{"secretRef": map[string]any{"name": "keys", "key": "only.pub"}}
 		},
 	} {
 		t.Run(name, func(t *testing.T) {
 			w := w.in(t)
-			object := strings.ToLower(name)
-			if name == "Extensions" {
-				object = "upper"
-			}
+			object := fmt.Sprintf("misspelt-%x", name)
 			identity := map[string]any{"issuer": ciRelease.Issuer, "subject": ciRelease.Subject}
 			authority := map[string]any{"name": "ci", "keyless": map[string]any{"identities": []any{identity}}}
-			edit(authority, identity)
+			policy := map[string]any{"authorities": []any{authority}}
+			edit(policy, authority, identity)
 			source := &unstructured.Unstructured{Object: map[string]any{"spec": map[string]any{
-				"url": "oci://" + w.repo("app"), "insecure": true, "version": "1.0.0", "verify": map[string]any{"authorities": []any{authority}},
+				"url": "oci://" + w.repo("app"), "insecure": true, "version": "1.0.0", "verify": policy,
 			}}}
 			source.SetGroupVersionKind(v1alpha1.GroupVersion.WithKind(v1alpha1.ModuleSourceKind))
 			source.SetNamespace(w.namespace)
@@ -466,7 +464,7 @@ func TestStoryMisspeltTrust(t *testing.T) {
 			w.create(source)
 			obj := w.settled(object)
 			wantConditions(t, obj, map[string]string{"Verified": "Unknown/InvalidSpec", "Stalled": "True/InvalidSpec", "ArtifactInStorage": "False/NoArtifact"})
-			if says := fmt.Sprintf("found the unknown field %q", name); !strings.Contains(message(obj, "Verified"), says) {
+			if says := "." + name + ": expected a field that this version knows"; !strings.Contains(message(obj, "Verified"), says) {
 				t.Errorf("expected a message that says %s, found %s", says, message(obj, "Verified"))
 			}
 		})

@@ -119,7 +119,7 @@ func (w *world) start() {
 		WatchNamespaces: []string{w.namespace}, ArtifactRetention: time.Hour,
 		ArtifactLimits: controllers.DefaultArtifactLimits, UserAgent: "assay-test",
 		Registerer: w.metrics,
-		Log:        logr.FromSlogHandler(slog.NewTextHandler(testLog{w.t}, nil)),
+		Log:        logr.FromSlogHandler(slog.NewTextHandler(newTestLog(w.t), nil)),
 	}
 	if w.settings.options != nil {
 		w.settings.options(&o)
@@ -144,12 +144,29 @@ func (w *world) stopController() {
 	w.controller = nil
 }
 
-// testLog shows the controller's log with the test that it belongs to.
-type testLog struct{ t *testing.T }
+// testLog shows the controller's log with the test that it belongs to, until
+// that ends: controller-runtime still has something to say then.
+type testLog struct {
+	mu sync.Mutex
+	t  *testing.T // nil after its end
+}
 
-func (l testLog) Write(b []byte) (int, error) {
-	defer func() { _ = recover() }() // The test may have ended.
-	l.t.Log(strings.TrimSpace(string(b)))
+func newTestLog(t *testing.T) *testLog {
+	l := &testLog{t: t}
+	t.Cleanup(func() {
+		l.mu.Lock()
+		defer l.mu.Unlock()
+		l.t = nil
+	})
+	return l
+}
+
+func (l *testLog) Write(b []byte) (int, error) {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	if l.t != nil {
+		l.t.Log(strings.TrimSpace(string(b)))
+	}
 	return len(b), nil
 }
 
