@@ -7,6 +7,7 @@ import (
 
 	"github.com/assay-dev/assay/internal/verify"
 	"github.com/assay-dev/assay/test/signing"
+	"github.com/assay-dev/assay/test/sigstore"
 )
 
 // BenchmarkVerify judges one signature by the one key that made it.
@@ -50,6 +51,62 @@ func BenchmarkWorstCase(b *testing.B) {
 					}
 				}
 			})
+		}
+	}
+}
+
+// BenchmarkKeyless judges one signature by a certificate, with its log entry,
+// timestamp and SCT, and one that a thirty-second identity allows.
+func BenchmarkKeyless(b *testing.B) {
+	for _, format := range bothFormats {
+		for name, change := range map[string]func(*attempt){
+			"Rekor v1":            func(*attempt) {},
+			"Rekor v1, timestamp": func(a *attempt) { a.request.Timestamp = true },
+			"Rekor v2, timestamp": func(a *attempt) { a.request.Log, a.request.Timestamp = sigstore.Rekor2, true },
+		} {
+			if format == sigstore.FormatCosign && name == "Rekor v2, timestamp" {
+				continue
+			}
+			b.Run(string(format)+"/"+name, func(b *testing.B) {
+				a := rightAttempt(b, format)
+				change(a)
+				policy, signatures := a.policy(b), []verify.Signature{signatureOf(b, a.sign(b))}
+				for b.Loop() {
+					if _, err := verify.Verify(policy, artifact, signatures); err != nil {
+						b.Fatal(err)
+					}
+				}
+			})
+		}
+	}
+}
+
+// BenchmarkWorstCaseKeyless judges as many signatures as there may be, each
+// right but for its identity, with as many timestamps as it may carry, by as
+// many authorities as there may be, each with a trusted root of its own.
+func BenchmarkWorstCaseKeyless(b *testing.B) {
+	policy := verify.Policy{Threshold: 1}
+	for i := range verify.MaxAuthorities {
+		roots := ours(b).Roots()
+		roots.Valid.Rekor1.Start = hours(-1000 - i) // Another root by its hash.
+		a := keyless(b, trustedRoot(b, roots), verify.LogRequire, verify.IdentitySpec{Issuer: "https://issuer.example", Subject: "nobody"}).Authorities[0]
+		a.Name = fmt.Sprint(i)
+		policy.Authorities = append(policy.Authorities, a)
+	}
+	a := rightAttempt(b, sigstore.FormatBundle)
+	a.request.Timestamp = true
+	signed := a.sign(b)
+	for len(signed.Timestamps) < 8 {
+		signed.Timestamps = append(signed.Timestamps, signed.Timestamps[0])
+	}
+	var signatures []verify.Signature
+	for range verify.MaxSignatures {
+		signatures = append(signatures, signatureOf(b, signed))
+	}
+	for b.Loop() {
+		var refusal *verify.Refusal
+		if _, err := verify.Verify(policy, artifact, signatures); !errors.As(err, &refusal) {
+			b.Fatal(err)
 		}
 	}
 }

@@ -95,7 +95,7 @@ func annotatedSignature(annotations []byte) []byte {
 // What of a bundle a signature binds, and what decides how it is judged.
 type bound struct {
 	MediaType            string
-	VerificationMaterial struct{ PublicKey *struct{} }
+	VerificationMaterial struct{ PublicKey, Certificate *struct{} }
 	DSSEEnvelope         struct {
 		Payload, PayloadType string
 		Signatures           []struct{ Sig, KeyID string }
@@ -103,10 +103,10 @@ type bound struct {
 }
 
 // signedParts are the payload's type, the payload, and the signature, if the
-// text is a bundle of a version up to 0.3, signed by a key.
+// text is a bundle of a version up to 0.3, signed by a key or by a certificate.
 func signedParts(text []byte) (payloadType string, payload, signature []byte, ok bool) {
 	var b bound
-	if json.Unmarshal(text, &b) != nil || b.VerificationMaterial.PublicKey == nil || len(b.DSSEEnvelope.Signatures) != 1 {
+	if json.Unmarshal(text, &b) != nil || (b.VerificationMaterial.PublicKey == nil && b.VerificationMaterial.Certificate == nil) || len(b.DSSEEnvelope.Signatures) != 1 {
 		return "", nil, nil, false
 	}
 	version := strings.TrimSuffix(strings.TrimPrefix(b.MediaType, "application/vnd.dev.sigstore.bundle.v0."), "+json")

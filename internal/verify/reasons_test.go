@@ -1,6 +1,7 @@
 package verify_test
 
 import (
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math/rand/v2"
@@ -164,7 +165,8 @@ func outcome(v verify.Verified, err error) string {
 	if errors.As(err, &refusal) {
 		return string(refusal.Reason) + " " + refusal.Message
 	}
-	return fmt.Sprint(v.Digest(), v.PolicyHash(), v.Signers(), err)
+	signers, marshalling := json.Marshal(v.Signers())
+	return fmt.Sprint(v.Digest(), v.PolicyHash(), string(signers), marshalling, err)
 }
 
 // Policies of one hash accept with the same evidence, so the order of keys

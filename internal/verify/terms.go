@@ -149,13 +149,15 @@ func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.Truste
 		return nil, &shortfall{wronglyLogged, "its log entry is by no log of the trusted root that was in use then"}
 	}
 	const spliced = "its log entry does not verify, or is that of another signature"
-	if _, err := sigstore.VerifyTlogEntry(entityOf(e, entries), material, 1, true); err != nil {
+	times, err := sigstore.VerifyTlogEntry(entityOf(e, entries), material, 1, true)
+	if err != nil {
 		return nil, &shortfall{wronglyLogged, spliced}
 	}
 	var best *LogEntry
 	for _, entry := range entries {
-		alone := entityOf(e, []*tlog.Entry{entry})
-		times, err := sigstore.VerifyTlogEntry(alone, material, 1, true)
+		if len(entries) > 1 {
+			times, err = sigstore.VerifyTlogEntry(entityOf(e, []*tlog.Entry{entry}), material, 1, true)
+		}
 		if err != nil || !isOf(entry, e, material) {
 			continue
 		}
