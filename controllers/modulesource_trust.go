@@ -68,11 +68,11 @@ func usesDefaultRoot(obj *v1alpha1.ModuleSource) bool {
 }
 
 // waitsForRoot reports whether the controller's own trusted root decides, and
-// its first fetch has not ended. What was reported of this spec before, by the
-// process before this one, stays until then: it would only be Unknown for a
-// moment.
+// its first fetch has not ended, which takes a minute at the most. What was
+// reported by the process before this one stays until then, and a new source is
+// in progress: either would only be Unknown for a moment.
 func (r *ModuleSourceReconciler) waitsForRoot(obj *v1alpha1.ModuleSource) bool {
-	if obj.Status.ObservedGeneration != obj.Generation || !usesDefaultRoot(obj) {
+	if !usesDefaultRoot(obj) {
 		return false
 	}
 	_, err := r.Trust.Snapshot()

@@ -9,6 +9,7 @@ import (
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/test/fixtures"
+	"github.com/assay-dev/assay/test/sigstore"
 )
 
 // otherRoots are the trusted roots in which one part signed nothing here, with
@@ -139,4 +140,32 @@ func (c column) refusal(name string) string {
 	default:
 		return v1alpha1.ReasonCertificateInvalid
 	}
+}
+
+// Two signers satisfy two authorities; one who signed twice does not.
+func TestFixturesMeetAThreshold(t *testing.T) {
+	t.Parallel()
+	w, servers := bothRegistries(t)
+	root := w.trustedRootConfigMap("trusted_root")
+	both := func(s *v1alpha1.ModuleSourceSpec) {
+		github, gitlab := by("github", identityOf(fixtures.GitHub)), by("gitlab", identityOf(fixtures.GitLab))
+		github.TrustedRootRef, gitlab.TrustedRootRef = root, root
+		trusting(github, gitlab)(s)
+	}
+	for kind, server := range servers {
+		for name, want := range map[string]string{"two-signers": "True/SignatureVerified", "v3-rekor2-github": "False/ThresholdNotMet", "two-formats": "False/IdentityMismatch"} {
+			if _, err := fixtures.Push(background, name, server.Host(), name, kind == "referrers"); err != nil {
+				t.Fatal(err)
+			}
+			spec := w.spec("unused", both)
+			spec.URL = "oci://" + server.Host() + "/" + name
+			object := kind + "-" + name
+			w.apply(object, spec)
+			wantConditions(t, w.settled(object), map[string]string{"Verified": want})
+		}
+	}
+}
+
+func identityOf(i fixtures.Identity) sigstore.Identity {
+	return sigstore.Identity{Issuer: i.Issuer, Subject: i.Subject}
 }

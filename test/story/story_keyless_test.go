@@ -262,6 +262,7 @@ func TestStoryRestartWaitsForTheRoot(t *testing.T) {
 	if after = w.get("app"); after.ResourceVersion != before.ResourceVersion {
 		t.Errorf("written for nothing:\n%s", describe(after))
 	}
+	w.tells("app", "Normal SignatureVerified") // And not that there was no root for a moment.
 }
 
 // Trusted roots of one's own, in ConfigMaps and Secrets, and what is wrong
