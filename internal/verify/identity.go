@@ -169,7 +169,7 @@ func (m matcher) matches(value string) bool {
 
 func (m matcher) String() string {
 	if m.regExp != nil {
-		return fmt.Sprintf("like %s", short(m.text, shortText))
+		return "like " + short(m.text, shortText)
 	}
 	return short(m.exact, shortText)
 }

@@ -31,7 +31,7 @@ var wrongIdentities = map[string]wrong{
 		verify.ReasonIdentityMismatch, `found 1 signature by issuer "https://gitlab.com"`, ""},
 	"expression for a prefix of the subject": {func(_ testing.TB, a *attempt) {
 		a.spec = verify.IdentitySpec{Issuer: release.Issuer, SubjectRegExp: `https://github\.com/example-org/app/`}
-	}, verify.ReasonIdentityMismatch, `like "https://github\\.com/example-org/app/"`, ""},
+	}, verify.ReasonIdentityMismatch, "like `https://github\\.com/example-org/app/`", ""},
 	"expression for a suffix of the issuer": {func(_ testing.TB, a *attempt) {
 		a.spec = verify.IdentitySpec{IssuerRegExp: `token\.actions\.githubusercontent\.com`, Subject: release.Subject}
 	}, verify.ReasonIdentityMismatch, "found 1 signature by", ""},

@@ -201,10 +201,15 @@ const (
 	longText  = 240
 )
 
-// short quotes a text for a message, at most so many bytes of it.
+// short quotes a text for a message, at most so many bytes of it. One with a
+// backslash, as regular expressions have, is quoted so that it can be copied.
 func short(text string, most int) string {
-	if len(text) > most {
-		return fmt.Sprintf("%q...", strings.ToValidUTF8(text[:most], ""))
+	format := "%q"
+	if strings.Contains(text, `\`) {
+		format = "%#q"
 	}
-	return fmt.Sprintf("%q", text)
+	if len(text) > most {
+		return fmt.Sprintf(format+"...", strings.ToValidUTF8(text[:most], ""))
+	}
+	return fmt.Sprintf(format, text)
 }
