@@ -107,12 +107,15 @@ func (c cosignCandidate) readCertificate(e *cosignEntity) error {
 		return err
 	}
 	malformed := fmt.Errorf("its annotation %s is not one certificate in PEM", static.CertificateAnnotationKey)
-	if strings.Count(text, "-----BEGIN ") != 1 {
+	if len(text) > 2*maxCertificateBytes || strings.Count(text, "-----BEGIN ") != 1 {
 		return malformed
 	}
 	certificates, err := cryptoutils.UnmarshalCertificatesFromPEM([]byte(text))
 	if err != nil || len(certificates) != 1 {
 		return malformed
+	}
+	if err := boundCertificate(certificates[0].Raw); err != nil {
+		return err
 	}
 	withoutSubjectUnhandled(certificates[0])
 	e.certificate, e.certificatePEM, e.by = certificates[0], []byte(text), bundle.NewCertificate(certificates[0])
@@ -129,7 +132,7 @@ func (c cosignCandidate) readTimestamp(e *cosignEntity) error {
 	if err := json.Unmarshal([]byte(text), e.timestamp); err != nil || len(e.timestamp.SignedRFC3161Timestamp) == 0 {
 		return fmt.Errorf("its annotation %s is not a timestamp", static.RFC3161TimestampAnnotationKey)
 	}
-	return nil
+	return boundTimestamp(e.timestamp.SignedRFC3161Timestamp)
 }
 
 // readLog reads the log entry. Cosign records signatures as hashedrekord 0.0.1
@@ -148,6 +151,9 @@ func (c cosignCandidate) readLog(e *cosignEntity) error {
 	body, err := base64.StdEncoding.DecodeString(encoded)
 	if !isString || err != nil {
 		return malformed
+	}
+	if err := boundEntry(body); err != nil {
+		return err
 	}
 	var head struct {
 		Kind       string `json:"kind"`

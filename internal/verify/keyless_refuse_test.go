@@ -204,7 +204,7 @@ var wrongLogs = map[string]wrong{
 				s.Entries = append(s.Entries, s.Entries[0])
 			}
 		}
-	}, verify.ReasonTransparencyLogInvalid, "more than 8 log entries", sigstore.FormatBundle},
+	}, verify.ReasonSignatureInvalid, "more than 8 log entries", sigstore.FormatBundle},
 }
 
 // wrongTimes leave it open when the signature was made.
@@ -241,7 +241,7 @@ var wrongTimes = map[string]wrong{
 				s.Timestamps = append(s.Timestamps, s.Timestamps[0])
 			}
 		}
-	}, verify.ReasonTimestampInvalid, "too many", sigstore.FormatBundle},
+	}, verify.ReasonSignatureInvalid, "more than 8 log entries or timestamps", sigstore.FormatBundle},
 }
 
 // wrongContents are not signatures over the digest.

@@ -3,21 +3,12 @@ package verify
 import (
 	"bytes"
 	"encoding/hex"
-	"fmt"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"github.com/sigstore/sigstore-go/pkg/tlog"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
 	"github.com/sigstore/sigstore/pkg/signature"
-)
-
-// Bounds of what one signature may carry.
-const (
-	// maxChain bounds the certificates in a signature's chain.
-	maxChain = 10
-	// maxEntries bounds the log entries and the timestamps of one signature.
-	maxEntries = 8
 )
 
 // terms are those on which a signature is judged.
@@ -117,8 +108,8 @@ func (t terms) establish(e sigstore.SignedEntity) (proof, error) {
 func (t terms) stamped(e sigstore.SignedEntity) ([]time.Time, error) {
 	stamps, err := e.Timestamps()
 	switch {
-	case err != nil || len(stamps) > maxEntries:
-		return nil, &shortfall{untimed, "its timestamps cannot be read, or are too many"}
+	case err != nil:
+		return nil, &shortfall{untimed, "its timestamps cannot be read"}
 	case len(stamps) == 0 || !t.root.hasTimestamper():
 		return nil, nil
 	}
@@ -136,9 +127,6 @@ func (t terms) stamped(e sigstore.SignedEntity) ([]time.Time, error) {
 // logged verifies the log entries, all together and each alone, and returns the
 // one to report.
 func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.TrustedMaterial) (*LogEntry, error) {
-	if len(entries) > maxEntries {
-		return nil, &shortfall{wronglyLogged, fmt.Sprintf("it carries more than %d log entries", maxEntries)}
-	}
 	logs := material.RekorLogs()
 	known := false
 	for _, entry := range entries {

@@ -1,0 +1,188 @@
+package verify
+
+import (
+	"crypto/rsa"
+	"crypto/x509"
+	"encoding/asn1"
+	"encoding/json"
+	"encoding/pem"
+	"fmt"
+	"slices"
+
+	"github.com/digitorus/pkcs7"
+	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
+)
+
+// Bounds of what one signature may carry around it. They stand before the
+// libraries, which parse and verify much of it under keys that are in it, and
+// with parsers that call themselves: a few times what the real ones have.
+const (
+	// maxChain bounds the certificates in a signature's chain.
+	maxChain = 10
+	// maxEntries bounds the log entries and the timestamps of one signature.
+	maxEntries = 8
+	// maxCertificateBytes bounds a certificate, in DER; 1 KiB is usual.
+	maxCertificateBytes = 16 << 10
+	// maxEntryBytes bounds the body of a log entry; 4 KiB is usual.
+	maxEntryBytes = 32 << 10
+	// maxProofHashes bounds an inclusion proof, in hashes, and maxCheckpointBytes
+	// what is signed with it.
+	maxProofHashes, maxCheckpointBytes = 64, 16 << 10
+	// maxTimestampBytes bounds an RFC 3161 timestamp; 1 to 6 KiB are usual.
+	maxTimestampBytes = 16 << 10
+	// maxRSABits bounds the RSA keys that anything is verified with. Those that
+	// a policy may name have at most 4096.
+	maxRSABits = 8192
+)
+
+// boundMaterial bounds what a bundle has beside the signature.
+func boundMaterial(m *protobundle.VerificationMaterial) error {
+	chain := m.GetX509CertificateChain().GetCertificates()
+	if len(chain) > maxChain {
+		return fmt.Errorf("its certificate chain has more than %d certificates", maxChain)
+	}
+	if leaf := m.GetCertificate(); leaf != nil {
+		chain = append(chain, leaf)
+	}
+	for _, c := range chain {
+		if err := boundCertificate(c.GetRawBytes()); err != nil {
+			return err
+		}
+	}
+	entries, stamps := m.GetTlogEntries(), m.GetTimestampVerificationData().GetRfc3161Timestamps()
+	if len(entries) > maxEntries || len(stamps) > maxEntries {
+		return fmt.Errorf("it carries more than %d log entries or timestamps", maxEntries)
+	}
+	for _, e := range entries {
+		proof := e.GetInclusionProof()
+		if len(proof.GetHashes()) > maxProofHashes || len(proof.GetCheckpoint().GetEnvelope()) > maxCheckpointBytes {
+			return fmt.Errorf("the inclusion proof of its log entry is too long")
+		}
+		if err := boundEntry(e.GetCanonicalizedBody()); err != nil {
+			return err
+		}
+	}
+	for _, s := range stamps {
+		if err := boundTimestamp(s.GetSignedTimestamp()); err != nil {
+			return err
+		}
+	}
+	return nil
+}
+
+// boundCertificate bounds a certificate in DER. What is none is left to those
+// who read it.
+func boundCertificate(der []byte) error {
+	if len(der) > maxCertificateBytes {
+		return fmt.Errorf("its certificate has more than %d bytes", maxCertificateBytes)
+	}
+	if c, err := x509.ParseCertificate(der); err == nil && !modest(c.PublicKey) {
+		return errImmodest
+	}
+	return nil
+}
+
+var errImmodest = fmt.Errorf("it carries an RSA key of more than %d bits", maxRSABits)
+
+// modest reports whether verifying with a key takes little time.
+func modest(public any) bool {
+	k, ok := public.(*rsa.PublicKey)
+	return !ok || k.N.BitLen() <= maxRSABits
+}
+
+// entryKinds are the kinds of log entry that record signatures.
+var entryKinds = []string{"hashedrekord 0.0.1", "hashedrekord 0.0.2", "dsse 0.0.1", "intoto 0.0.2"}
+
+// boundEntry bounds the body of a log entry. Rekor's library verifies the
+// signature in it under the key in it as soon as it reads one.
+func boundEntry(body []byte) error {
+	if len(body) > maxEntryBytes {
+		return fmt.Errorf("the body of its log entry has more than %d bytes", maxEntryBytes)
+	}
+	var entry struct {
+		Kind       string `json:"kind"`
+		APIVersion string `json:"apiVersion"`
+		Spec       struct {
+			Signature struct {
+				PublicKey struct {
+					Content []byte `json:"content"`
+				} `json:"publicKey"`
+			} `json:"signature"`
+			Signatures []struct {
+				Verifier []byte `json:"verifier"`
+			} `json:"signatures"`
+			Content struct {
+				Envelope struct {
+					Signatures []struct {
+						PublicKey []byte `json:"publicKey"`
+					} `json:"signatures"`
+				} `json:"envelope"`
+			} `json:"content"`
+		} `json:"spec"`
+	}
+	if err := json.Unmarshal(body, &entry); err != nil {
+		return fmt.Errorf("the body of its log entry cannot be read")
+	}
+	if !slices.Contains(entryKinds, entry.Kind+" "+entry.APIVersion) {
+		return fmt.Errorf("its log entry is of a kind that does not record signatures")
+	}
+	keys := [][]byte{entry.Spec.Signature.PublicKey.Content}
+	for _, s := range entry.Spec.Signatures {
+		keys = append(keys, s.Verifier)
+	}
+	for _, s := range entry.Spec.Content.Envelope.Signatures {
+		keys = append(keys, s.PublicKey)
+	}
+	if len(keys) > maxEntries {
+		return fmt.Errorf("its log entry has more than %d signatures", maxEntries)
+	}
+	for _, key := range keys {
+		if !modestPEM(key) {
+			return errImmodest
+		}
+	}
+	return nil
+}
+
+// modestPEM is modest for each key and certificate in PEM. What is neither is
+// left to those who read it.
+func modestPEM(text []byte) bool {
+	for block, rest := pem.Decode(text); block != nil; block, rest = pem.Decode(rest) {
+		if c, err := x509.ParseCertificate(block.Bytes); err == nil && !modest(c.PublicKey) {
+			return false
+		}
+		if k, err := x509.ParsePKIXPublicKey(block.Bytes); err == nil && !modest(k) {
+			return false
+		}
+		if k, err := x509.ParsePKCS1PublicKey(block.Bytes); err == nil && !modest(k) {
+			return false
+		}
+	}
+	return true
+}
+
+// boundTimestamp bounds an RFC 3161 timestamp response, and the keys of the
+// certificates in it, under which its signature is verified before anybody asks
+// whose they are.
+func boundTimestamp(response []byte) error {
+	if len(response) > maxTimestampBytes {
+		return fmt.Errorf("its timestamp has more than %d bytes", maxTimestampBytes)
+	}
+	var parts struct {
+		Status asn1.RawValue
+		Token  asn1.RawValue `asn1:"optional"`
+	}
+	if _, err := asn1.Unmarshal(response, &parts); err != nil || len(parts.Token.FullBytes) == 0 {
+		return nil // No timestamp, as those who read it say.
+	}
+	signed, err := pkcs7.Parse(parts.Token.FullBytes)
+	if err != nil {
+		return nil
+	}
+	for _, c := range signed.Certificates {
+		if !modest(c.PublicKey) {
+			return errImmodest
+		}
+	}
+	return nil
+}
