@@ -275,19 +275,95 @@ func TestKeylessOrder(t *testing.T) {
 	for name, p := range map[string]verify.Policy{
 		"x": keyless(t, root, verify.LogRequire, x), "y": keyless(t, root, verify.LogRequire, y), "both": keyless(t, root, verify.LogRequire, x, y),
 		"ignore": keyless(t, root, verify.LogIgnore, x), "root": keyless(t, trustedRoot(t, theirs(t).Roots()), verify.LogRequire, x),
-		"extension":  keyless(t, root, verify.LogRequire, withExtensions(x, "buildTrigger", "push")),
-		"other":      keyless(t, root, verify.LogRequire, withExtensions(x, "buildTrigger", "pull")),
-		"expression": keyless(t, root, verify.LogRequire, verify.IdentitySpec{Issuer: x.Issuer, SubjectRegExp: x.Subject}),
+		"extension":            keyless(t, root, verify.LogRequire, withExtensions(x, "buildTrigger", "push")),
+		"other":                keyless(t, root, verify.LogRequire, withExtensions(x, "buildTrigger", "pull")),
+		"issuer expression":    keyless(t, root, verify.LogRequire, verify.IdentitySpec{IssuerRegExp: x.Issuer, Subject: x.Subject}),
+		"other issuer":         keyless(t, root, verify.LogRequire, verify.IdentitySpec{Issuer: x.Issuer + "x", Subject: x.Subject}),
+		"other issuer's expr.": keyless(t, root, verify.LogRequire, verify.IdentitySpec{IssuerRegExp: x.Issuer + "x", Subject: x.Subject}),
+		"other subject":        keyless(t, root, verify.LogRequire, verify.IdentitySpec{Issuer: x.Issuer, Subject: x.Subject + "x"}),
+		"other subject's expr": keyless(t, root, verify.LogRequire, verify.IdentitySpec{Issuer: x.Issuer, SubjectRegExp: x.Subject + "x"}),
+		"swapped":              keyless(t, root, verify.LogRequire, verify.IdentitySpec{Issuer: x.Subject, Subject: x.Issuer}),
+		"other extension":      keyless(t, root, verify.LogRequire, withExtensions(x, "runnerEnvironment", "push")),
+		"two extensions":       keyless(t, root, verify.LogRequire, withExtensions(x, "buildTrigger", "push", "runnerEnvironment", "push")),
+		"expression":           keyless(t, root, verify.LogRequire, verify.IdentitySpec{Issuer: x.Issuer, SubjectRegExp: x.Subject}),
 	} {
 		if other, ok := seen[p.Hash()]; ok {
 			t.Errorf("%s and %s have one hash", name, other)
 		}
 		seen[p.Hash()] = name
 	}
+	ordered := keyless(t, root, verify.LogRequire, withExtensions(x, "runnerEnvironment", "push", "buildTrigger", "push"))
+	if seen[ordered.Hash()] != "two extensions" {
+		t.Error("the hash follows the order of extensions")
+	}
 	key := trusting(t, p256(t, "signer"))
 	before := key.Hash()
 	key.Authorities[0].Root = root
 	if key.Hash() != before {
 		t.Error("the hash depends on a root that is not looked at")
+	}
+}
+
+// Issuer and subject make a signer together: two of one subject by two issuers
+// are two, and so are two of one issuer.
+func TestWhoIsAnotherSigner(t *testing.T) {
+	signer := func(issuer, subject string) (verify.IdentitySpec, verify.Signature) {
+		a := rightAttempt(t, sigstore.FormatBundle)
+		be(a, sigstore.Email(subject, issuer))
+		return a.spec, signatureOf(t, a.sign(t))
+	}
+	root := trustedRoot(t, ours(t).Roots())
+	for name, other := range map[string][2]string{
+		"another issuer": {"https://b.example", "x@example.com"}, "another subject": {"https://a.example", "y@example.com"},
+	} {
+		t.Run(name, func(t *testing.T) {
+			first, one := signer("https://a.example", "x@example.com")
+			second, two := signer(other[0], other[1])
+			either := keyless(t, root, verify.LogRequire, first, second).Authorities[0]
+			policy := threshold(2, either, either)
+			policy.Authorities[1].Name = "second"
+			wantVerified(t, policy, artifact, one, two)
+			_, again := signer("https://a.example", "x@example.com")
+			wantRefusal(t, verify.ReasonThresholdNotMet, policy, artifact, one, again)
+		})
+	}
+}
+
+// Of several log entries and timestamps, the earliest is reported.
+func TestEarliestEvidence(t *testing.T) {
+	roots := ours(t).Roots()
+	both := trustedRoot(t, roots, sigstore.Roots{Rekor1: theirs(t), TSA: theirs(t)})
+	early, late := time.Now().Add(-30*time.Second).Truncate(time.Second), time.Now().Truncate(time.Second)
+	a := rightAttempt(t, sigstore.FormatBundle)
+	a.request.LogTime, a.request.Timestamp, a.request.TimestampTime = late, true, late
+	a.edit = func(t testing.TB, s *sigstore.Signed) {
+		entry, err := theirs(t).Log1(s, early)
+		if err != nil {
+			t.Fatal(err)
+		}
+		stamp, err := theirs(t).Timestamp(s.Signature, early, true)
+		if err != nil {
+			t.Fatal(err)
+		}
+		s.Entries, s.Timestamps = append(s.Entries, entry), append(s.Timestamps, stamp)
+	}
+	signed := a.sign(t)
+	for range 2 { // In either order.
+		s := wantVerified(t, keyless(t, both, verify.LogRequire, a.spec), artifact, signatureOf(t, signed)).Signers()[0]
+		if !s.Log.IntegratedTime.Equal(early) {
+			t.Errorf("expected the entry of %s, found %+v", early, s.Log)
+		}
+		slices.Reverse(signed.Entries)
+		slices.Reverse(signed.Timestamps)
+	}
+	key := p256(t, "signer")
+	byKey, err := ours(t).Sign(sigstore.KeySigner(key), sigstore.Request{Digest: artifact, Format: sigstore.FormatBundle, Log: sigstore.Rekor1, Timestamp: true, TimestampTime: early})
+	if err != nil {
+		t.Fatal(err)
+	}
+	p := trusting(t, key)
+	p.Authorities[0].TransparencyLog, p.Authorities[0].Root = verify.LogRequire, trustedRoot(t, roots)
+	if s := wantVerified(t, p, artifact, signatureOf(t, byKey)).Signers()[0]; !s.SignedTimestamp.Equal(early) {
+		t.Errorf("expected the timestamp %s of a key's signature, found %s", early, s.SignedTimestamp)
 	}
 }

@@ -1,8 +1,10 @@
 package verify_test
 
 import (
+	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"slices"
 	"strings"
 	"testing"
 	"time"
@@ -52,6 +54,16 @@ var wrongIdentities = map[string]wrong{
 	"one of two extensions": {func(_ testing.TB, a *attempt) {
 		a.spec = withExtensions(a.spec, "runnerEnvironment", "github-hosted", "buildTrigger", "workflow_dispatch")
 	}, verify.ReasonIdentityMismatch, `buildTrigger "push" and not "workflow_dispatch"`, ""},
+	"second of two extensions": {func(_ testing.TB, a *attempt) {
+		a.spec = withExtensions(a.spec, "buildTrigger", "push", "runnerEnvironment", "self-hosted")
+	}, verify.ReasonIdentityMismatch, `runnerEnvironment "github-hosted" and not "self-hosted"`, ""},
+	"subject in another case": {func(_ testing.TB, a *attempt) {
+		a.spec.Subject = strings.Replace(a.spec.Subject, "example-org", "Example-Org", 1)
+	}, verify.ReasonIdentityMismatch, "found 1 signature by", ""},
+	"subject that is only a prefix": {func(_ testing.TB, a *attempt) { a.spec.Subject = a.spec.Subject[:40] },
+		verify.ReasonIdentityMismatch, "found 1 signature by", ""},
+	"subject that goes on": {func(_ testing.TB, a *attempt) { a.identity.Subject += ".evil.example" },
+		verify.ReasonIdentityMismatch, "evil", ""},
 	"extension that is only a prefix": {func(_ testing.TB, a *attempt) {
 		a.spec = withExtensions(a.spec, "sourceRepositoryURI", "https://github.com/example-org/ap")
 	}, verify.ReasonIdentityMismatch, "sourceRepositoryURI", ""},
@@ -103,6 +115,23 @@ var wrongCertificates = map[string]wrong{
 	"extension that is not a string": {func(_ testing.TB, a *attempt) {
 		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 20}, Value: []byte("push")}}
 	}, verify.ReasonCertificateInvalid, "buildTrigger is malformed", ""},
+	"host as subject": {func(_ testing.TB, a *attempt) {
+		a.certificate.Edit = subjects(asn1.RawValue{Class: 2, Tag: 2, Bytes: []byte("host.example")})
+	},
+		verify.ReasonCertificateInvalid, "its subject alternative name is a host", ""},
+	"address as subject": {func(_ testing.TB, a *attempt) {
+		a.certificate.Edit = subjects(asn1.RawValue{Class: 2, Tag: 7, Bytes: []byte{192, 0, 2, 1}})
+	},
+		verify.ReasonCertificateInvalid, "its subject alternative name is a host", ""},
+	"subject of a kind that the standard library passes over, beside": {func(_ testing.TB, a *attempt) {
+		a.certificate.Edit = subjects(asn1.RawValue{Class: 2, Tag: 6, Bytes: []byte(release.Subject)}, asn1.RawValue{Class: 2, Tag: 8, Bytes: []byte{42, 3}})
+	}, verify.ReasonCertificateInvalid, "2 subject alternative names, not 1", ""},
+	"extension that is not UTF-8": {func(_ testing.TB, a *attempt) {
+		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 2}, Value: []byte{0xff, 0xfe}}}
+	}, verify.ReasonCertificateInvalid, "githubWorkflowTrigger is malformed", ""},
+	"extension with more behind it": {func(_ testing.TB, a *attempt) {
+		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 20}, Value: []byte{12, 1, 'x', 12, 1, 'y'}}}
+	}, verify.ReasonCertificateInvalid, "is malformed", ""},
 	"extension that is too long": {func(_ testing.TB, a *attempt) {
 		a.identity.Extensions = map[string]string{"buildTrigger": strings.Repeat("x", 1025)}
 	}, verify.ReasonCertificateInvalid, "buildTrigger is longer than 1024 bytes", ""},
@@ -130,6 +159,20 @@ var wrongCertificates = map[string]wrong{
 			s.BundleVersion, s.BundleChain = sigstore.Bundle01, true
 		}
 	}, verify.ReasonSignatureInvalid, "more than 10 certificates", ""},
+}
+
+// subjects replaces the subject alternative names.
+func subjects(names ...asn1.RawValue) func(*x509.Certificate) {
+	return func(c *x509.Certificate) {
+		raw, err := asn1.Marshal(names)
+		if err != nil {
+			panic(err) // They are constants.
+		}
+		c.URIs, c.EmailAddresses = nil, nil
+		id := asn1.ObjectIdentifier{2, 5, 29, 17}
+		c.ExtraExtensions = slices.DeleteFunc(c.ExtraExtensions, func(e pkix.Extension) bool { return e.Id.Equal(id) })
+		c.ExtraExtensions = append(c.ExtraExtensions, pkix.Extension{Id: id, Critical: true, Value: raw})
+	}
 }
 
 // relog logs a signature again, as what it is now.
@@ -320,5 +363,54 @@ func TestBundleWithoutMaterial(t *testing.T) {
 			}
 			wantRefusal(t, verify.ReasonSignatureInvalid, a.policy(t), artifact, s)
 		})
+	}
+}
+
+// Of several signatures, the reason is that of the one that got furthest:
+// whatever is worse beside it does not change it, in either order.
+func TestKeylessReasonIsThatOfTheFurthest(t *testing.T) {
+	made := func(change func(a *attempt)) verify.Signature {
+		a := rightAttempt(t, sigstore.FormatBundle)
+		change(a)
+		return signatureOf(t, a.sign(t))
+	}
+	ladder := []struct {
+		reason    verify.Reason
+		says      string
+		signature verify.Signature
+	}{
+		{verify.ReasonNoSignature, "1 attestation", made(func(a *attempt) { a.request.PredicateType = slsaPredicate })},
+		{verify.ReasonSignatureInvalid, "cannot be read", verify.Signature{Format: verify.FormatBundle}},
+		{verify.ReasonCertificateInvalid, "by a key, without a certificate", bundleSigned(t, artifact, p256(t, "stranger"))},
+		{verify.ReasonTransparencyLogMissing, "carries no log entry", made(func(a *attempt) { a.request.Log = sigstore.NoLog })},
+		{verify.ReasonTransparencyLogInvalid, "by no log of the trusted root", made(func(a *attempt) { a.request.LogBy = theirs(t) })},
+		{verify.ReasonTimestampInvalid, "says when it was made", made(func(a *attempt) { a.request.Log = sigstore.Rekor2 })},
+		{verify.ReasonCertificateInvalid, "issued its certificate", made(func(a *attempt) { a.issuedBy = theirs(t) })},
+		{verify.ReasonSignatureInvalid, "that its certificate does not verify", made(func(a *attempt) {
+			a.edit = func(t testing.TB, s *sigstore.Signed) { s.Signature[len(s.Signature)-1] ^= 1; relog(t, s) }
+		})},
+		{verify.ReasonSignatureInvalid, "1 signature over something else", made(func(a *attempt) {
+			a.request.Digest = another
+			be(a, sigstore.Email("dev@example.com", "https://accounts.example"))
+		})},
+		{verify.ReasonIdentityMismatch, "dev@example.com", made(func(a *attempt) { be(a, sigstore.Email("dev@example.com", "https://accounts.example")) })},
+		{verify.ReasonSignatureInvalid, "by a trusted signer over something else", made(func(a *attempt) { a.request.Digest = another })},
+	}
+	policy := rightAttempt(t, sigstore.FormatBundle).policy(t)
+	for i, rung := range ladder {
+		for j := range i {
+			for _, signatures := range [][]verify.Signature{{rung.signature, ladder[j].signature}, {ladder[j].signature, rung.signature}} {
+				if refusal := wantRefusal(t, rung.reason, policy, artifact, signatures...); !strings.Contains(refusal.Message, rung.says) {
+					t.Errorf("expected a message that says %q beside one that says %q, found %s", rung.says, ladder[j].says, refusal.Message)
+				}
+			}
+		}
+	}
+	// A key that is trusted besides does not make a certificate's shortfall one
+	// of its own.
+	mixed := threshold(1, policy.Authorities[0], authority(t, "key", p256(t, "signer")))
+	wantRefusal(t, verify.ReasonKeyMismatch, mixed, artifact, ladder[2].signature)
+	for _, rung := range ladder[3:] {
+		wantRefusal(t, rung.reason, mixed, artifact, rung.signature)
 	}
 }
