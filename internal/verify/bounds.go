@@ -168,21 +168,27 @@ func boundTimestamp(response []byte) error {
 	if len(response) > maxTimestampBytes {
 		return fmt.Errorf("its timestamp has more than %d bytes", maxTimestampBytes)
 	}
-	var parts struct {
-		Status asn1.RawValue
-		Token  asn1.RawValue `asn1:"optional"`
-	}
-	if _, err := asn1.Unmarshal(response, &parts); err != nil || len(parts.Token.FullBytes) == 0 {
-		return nil // No timestamp, as those who read it say.
-	}
-	signed, err := pkcs7.Parse(parts.Token.FullBytes)
-	if err != nil {
-		return nil
-	}
-	for _, c := range signed.Certificates {
+	for _, c := range certificatesIn(response) {
 		if !modest(c.PublicKey) {
 			return errImmodest
 		}
 	}
 	return nil
+}
+
+// certificatesIn are the certificates in a timestamp response. One that cannot
+// be read has none, as those who verify it say.
+func certificatesIn(response []byte) []*x509.Certificate {
+	var parts struct {
+		Status asn1.RawValue
+		Token  asn1.RawValue `asn1:"optional"`
+	}
+	if _, err := asn1.Unmarshal(response, &parts); err != nil || len(parts.Token.FullBytes) == 0 {
+		return nil
+	}
+	signed, err := pkcs7.Parse(parts.Token.FullBytes)
+	if err != nil {
+		return nil
+	}
+	return signed.Certificates
 }
