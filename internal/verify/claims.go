@@ -220,3 +220,13 @@ func countSubjects(certificate *x509.Certificate) (int, error) {
 func withoutSubjectUnhandled(certificate *x509.Certificate) {
 	certificate.UnhandledCriticalExtensions = slices.DeleteFunc(certificate.UnhandledCriticalExtensions, subjectAlternativeOID.Equal)
 }
+
+// fingerprintOf is that of a certificate's key, as of a key of a policy; "" for
+// one that no policy can name.
+func fingerprintOf(certificate *x509.Certificate) string {
+	der, err := x509.MarshalPKIXPublicKey(certificate.PublicKey)
+	if err != nil {
+		return ""
+	}
+	return fingerprint(der)
+}

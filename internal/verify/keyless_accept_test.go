@@ -1,7 +1,12 @@
 package verify_test
 
 import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
 	"encoding/hex"
+	"encoding/pem"
 	"maps"
 	"slices"
 	"strings"
@@ -366,4 +371,62 @@ func TestEarliestEvidence(t *testing.T) {
 	if s := wantVerified(t, p, artifact, signatureOf(t, byKey)).Signers()[0]; !s.SignedTimestamp.Equal(early) {
 		t.Errorf("expected the timestamp %s of a key's signature, found %s", early, s.SignedTimestamp)
 	}
+}
+
+// A key whose log was retired needs a time that says that it was in use then.
+func TestKeyOfARetiredLog(t *testing.T) {
+	key := p256(t, "signer")
+	roots := ours(t).Roots()
+	roots.Valid.Rekor1.End, roots.Valid.Rekor2.End = hours(1), hours(1)
+	policy := trusting(t, key)
+	policy.Authorities[0].TransparencyLog, policy.Authorities[0].Root = verify.LogRequire, trustedRoot(t, roots)
+	for name, r := range map[string]sigstore.Request{
+		"Rekor v1, no promise": {Log: sigstore.Rekor1, ProofOnly: true}, "Rekor v2": {Log: sigstore.Rekor2},
+	} {
+		t.Run(name, func(t *testing.T) {
+			r.Digest, r.Format = artifact, sigstore.FormatBundle
+			sign := func() verify.Signature {
+				signed, err := ours(t).Sign(sigstore.KeySigner(key), r)
+				if err != nil {
+					t.Fatal(err)
+				}
+				return signatureOf(t, signed)
+			}
+			wantRefusal(t, verify.ReasonTransparencyLogInvalid, policy, artifact, sign())
+			r.Timestamp = true
+			wantVerified(t, policy, artifact, sign())
+			r.Timestamp, r.ProofOnly = false, false
+			if r.Log == sigstore.Rekor1 { // The promise says when.
+				wantVerified(t, policy, artifact, sign())
+			}
+		})
+	}
+}
+
+// A certificate for a key of the policy is that key's signer: one signature is
+// not two.
+func TestCertificateForAKeyOfThePolicy(t *testing.T) {
+	private, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	der, err := x509.MarshalPKIXPublicKey(private.Public())
+	if err != nil {
+		t.Fatal(err)
+	}
+	keys, err := verify.ParseKeys(pem.EncodeToMemory(&pem.Block{Type: "PUBLIC KEY", Bytes: der}))
+	if err != nil {
+		t.Fatal(err)
+	}
+	a := rightAttempt(t, sigstore.FormatCosign)
+	a.certificate.Key = private
+	byKey := verify.Authority{Name: "key", Keys: keys, TransparencyLog: verify.LogIgnore}
+	policy := threshold(1, a.policy(t).Authorities[0], byKey)
+	signature := signatureOf(t, a.sign(t))
+	for _, only := range policy.Authorities {
+		wantVerified(t, threshold(1, only), artifact, signature)
+	}
+	policy.Threshold = 2
+	wantRefusal(t, verify.ReasonThresholdNotMet, policy, artifact, signature)
+	wantVerified(t, policy, artifact, signature, signatureOf(t, rightAttempt(t, sigstore.FormatBundle).sign(t)))
 }

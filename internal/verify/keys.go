@@ -133,8 +133,13 @@ func newKey(public crypto.PublicKey) (Key, error) {
 	if err != nil {
 		return Key{}, err
 	}
+	return Key{fingerprint: fingerprint(der), verifiers: verifiers}, nil
+}
+
+// fingerprint is that of a public key in DER; see [Key.Fingerprint].
+func fingerprint(der []byte) string {
 	sum := sha256.Sum256(der)
-	return Key{fingerprint: "sha256:" + hex.EncodeToString(sum[:]), verifiers: verifiers}, nil
+	return "sha256:" + hex.EncodeToString(sum[:])
 }
 
 func validateKey(public crypto.PublicKey) error {

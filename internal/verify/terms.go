@@ -86,7 +86,7 @@ func (t terms) establish(e sigstore.SignedEntity) (proof, error) {
 	p.times = p.stamps
 	p.material = t.material(p.stamps)
 	if t.log == LogRequire {
-		if p.log, err = logged(e, entries, p.material); err != nil {
+		if p.log, err = logged(e, entries, p.material, len(p.stamps) > 0); err != nil {
 			return proof{}, err
 		}
 		if !p.log.IntegratedTime.IsZero() {
@@ -125,8 +125,9 @@ func (t terms) stamped(e sigstore.SignedEntity) ([]time.Time, error) {
 }
 
 // logged verifies the log entries, all together and each alone, and returns the
-// one to report.
-func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.TrustedMaterial) (*LogEntry, error) {
+// one to report. Where neither the entry nor, if stamped, a timestamp says when
+// it was made, only a log whose key has no last day counts.
+func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.TrustedMaterial, stamped bool) (*LogEntry, error) {
 	logs := material.RekorLogs()
 	known := false
 	for _, entry := range entries {
@@ -153,12 +154,15 @@ func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.Truste
 		if len(times) > 0 {
 			found.IntegratedTime = times[0].Time.UTC() // a local time would read the zone's file to be worded
 		}
+		if found.IntegratedTime.IsZero() && !stamped && !logs[found.LogID].ValidityPeriodEnd.IsZero() {
+			continue
+		}
 		if best == nil || found.before(best) {
 			best = found
 		}
 	}
 	if best == nil {
-		return nil, &shortfall{wronglyLogged, spliced}
+		return nil, &shortfall{wronglyLogged, "its log entry is that of another signature, or by a log whose key was retired, and nothing says when it was made"}
 	}
 	return best, nil
 }

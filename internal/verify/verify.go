@@ -62,7 +62,7 @@ func Verify(policy Policy, digest string, signatures []Signature) (Verified, err
 type judgement struct {
 	policy Policy
 	digest v1.Hash
-	// satisfied holds, for each authority, who satisfied it, by [Signer.id].
+	// satisfied holds, for each authority, who satisfied it, by who it is.
 	satisfied []map[string]Signer
 	// count is how many signatures ended at each standing, and detail the text
 	// of one of them.
@@ -130,7 +130,7 @@ func (j *judgement) judgeKeys(authority int, c candidate, f Format) finding {
 				return judgeKey(c, terms{key: v, log: LogIgnore}, a, j.digest, &signer)
 			}, finding{standing: byOthers})
 			if found.standing == satisfying {
-				j.satisfy(authority, signer)
+				j.satisfy(authority, signer.id(), signer)
 				return found
 			}
 			best = best.better(found)
@@ -175,6 +175,7 @@ type certificateFinding struct {
 	verdict result // wrongDigest or accepted; else the finding holds
 	claims  claims
 	proof   proof
+	key     string // the fingerprint of the certificate's key
 }
 
 // certify judges a signature by its certificate.
@@ -204,7 +205,7 @@ func certify(c candidate, t terms, digest v1.Hash) certificateFinding {
 		if verdict == wrongKey {
 			return certificateFinding{finding: finding{standing: broken}}
 		}
-		return certificateFinding{verdict: verdict, claims: who, proof: p}
+		return certificateFinding{verdict: verdict, claims: who, proof: p, key: fingerprintOf(leaf)}
 	}, unreadableFinding)
 }
 
@@ -226,10 +227,11 @@ func (j *judgement) judgeIdentities(authority int, c certificateFinding, f Forma
 	allowed := slices.ContainsFunc(a.Identities, func(i Identity) bool { return i.matches(c.claims) })
 	switch {
 	case allowed && c.verdict == accepted:
-		j.satisfy(authority, Signer{
+		s := Signer{
 			Authority: a.Name, Format: f, Issuer: c.claims.issuer, Subject: c.claims.subject, Extensions: c.claims.extensions,
 			Log: c.proof.log, SignedTimestamp: earliest(c.proof.stamps),
-		})
+		}
+		j.satisfy(authority, j.signerID(s, c.key), s)
 		return finding{standing: satisfying}
 	case allowed:
 		return finding{standing: overOthers}
@@ -241,14 +243,26 @@ func (j *judgement) judgeIdentities(authority int, c certificateFinding, f Forma
 	}
 }
 
+// signerID is whose a signature by a certificate is: its identity's, or that of
+// a key of the policy, if the certificate is for that very key. One signature
+// would count for two authorities otherwise.
+func (j *judgement) signerID(s Signer, key string) string {
+	for _, a := range j.policy.Authorities {
+		if slices.Contains(a.fingerprints(), key) {
+			return Signer{KeyFingerprint: key}.id()
+		}
+	}
+	return s.id()
+}
+
 // satisfy notes that a signer satisfied an authority. Of several signatures by
 // one signer it keeps the one that sorts first.
-func (j *judgement) satisfy(authority int, s Signer) {
+func (j *judgement) satisfy(authority int, id string, s Signer) {
 	if j.satisfied[authority] == nil {
 		j.satisfied[authority] = map[string]Signer{}
 	}
-	if known, ok := j.satisfied[authority][s.id()]; !ok || s.before(known) {
-		j.satisfied[authority][s.id()] = s
+	if known, ok := j.satisfied[authority][id]; !ok || s.before(known) {
+		j.satisfied[authority][id] = s
 	}
 }
 
