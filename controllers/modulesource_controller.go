@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"time"
 
 	"github.com/fluxcd/pkg/apis/meta"
@@ -59,9 +60,10 @@ type ModuleSourceReconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	schedule schedule
-	gate     gate
-	workers  int
+	schedule  schedule
+	gate      gate
+	workers   int
+	firstWait atomic.Pointer[time.Time] // for the trusted root
 }
 
 // SetupWithManager registers the controller for ModuleSources, with that many

@@ -10,6 +10,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
@@ -68,7 +69,8 @@ func usesDefaultRoot(obj *v1alpha1.ModuleSource) bool {
 }
 
 // waitsForRoot reports whether the controller's own trusted root decides, and
-// its first fetch has not ended, which takes a minute at the most. What was
+// its first fetch has not ended, which takes a minute at the most; a file on a
+// mount that hangs is not waited for longer either. What was
 // reported by the process before this one stays until then, and a new source is
 // in progress: either would only be Unknown for a moment.
 func (r *ModuleSourceReconciler) waitsForRoot(obj *v1alpha1.ModuleSource) bool {
@@ -77,18 +79,17 @@ func (r *ModuleSourceReconciler) waitsForRoot(obj *v1alpha1.ModuleSource) bool {
 	}
 	_, err := r.Trust.Snapshot()
 	var unavailable *trust.UnavailableError
-	return errors.As(err, &unavailable) && unavailable.Cause == trust.NotFetched
-}
-
-// staleRootReasons are those of a refusal that a newer trusted root may turn
-// around, such as that of a log whose key is new.
-var staleRootReasons = []string{
-	v1alpha1.ReasonTransparencyLogInvalid, v1alpha1.ReasonTimestampInvalid, v1alpha1.ReasonCertificateInvalid,
+	if !errors.As(err, &unavailable) || unavailable.Cause != trust.NotFetched {
+		return false
+	}
+	r.firstWait.CompareAndSwap(nil, ptr.To(r.Now()))
+	return r.Now().Sub(*r.firstWait.Load()) < longestRootWait
 }
 
 // refreshRoot asks for a newer trusted root where that may change the verdict.
 func (r *ModuleSourceReconciler) refreshRoot(obj *v1alpha1.ModuleSource, o outcome) {
-	if o.err != nil && o.err.Kind == source.Refused && slices.Contains(staleRootReasons, o.err.Reason) && usesDefaultRoot(obj) {
+	var refusal *verify.Refusal
+	if o.err != nil && errors.As(o.err, &refusal) && refusal.ByRoot && usesDefaultRoot(obj) {
 		r.Trust.Refresh()
 	}
 }
@@ -155,8 +156,11 @@ type trustedRoots struct {
 
 // get returns the root that a reference names; the controller's own for none.
 func (t *trustedRoots) get(ctx context.Context, field string, ref *v1alpha1.TrustedRootReference) (*verify.TrustedRoot, *source.Error) {
-	var key v1alpha1.TrustedRootReference
+	var key v1alpha1.TrustedRootReference // The zero value is the controller's own root.
 	if ref != nil {
+		if ref.Name == "" {
+			return nil, invalidSpec(field+".name", "expected the name of a ConfigMap or Secret, found none")
+		}
 		if key = *ref; key.Key == "" {
 			key.Key = v1alpha1.DefaultTrustedRootKey
 		}

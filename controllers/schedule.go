@@ -24,6 +24,8 @@ const (
 	// rootWait is how long a ModuleSource waits for the first fetch of the
 	// trusted root, before it looks again.
 	rootWait = time.Second
+	// longestRootWait is how long it does so in all.
+	longestRootWait = 90 * time.Second
 	// early is how much before its time a poll may come: timers are not exact.
 	early = 100 * time.Millisecond
 )

@@ -1,13 +1,18 @@
 package verify
 
 import (
+	"bytes"
 	"crypto/rsa"
 	"crypto/x509"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
+	"errors"
 	"fmt"
+	"io"
 	"slices"
+	"strings"
 
 	"github.com/digitorus/pkcs7"
 	protobundle "github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1"
@@ -99,49 +104,50 @@ func boundEntry(body []byte) error {
 	if len(body) > maxEntryBytes {
 		return fmt.Errorf("the body of its log entry has more than %d bytes", maxEntryBytes)
 	}
-	var entry struct {
-		Kind       string `json:"kind"`
-		APIVersion string `json:"apiVersion"`
-		Spec       struct {
-			Signature struct {
-				PublicKey struct {
-					Content []byte `json:"content"`
-				} `json:"publicKey"`
-			} `json:"signature"`
-			Signatures []struct {
-				Verifier []byte `json:"verifier"`
-			} `json:"signatures"`
-			Content struct {
-				Envelope struct {
-					Signatures []struct {
-						PublicKey []byte `json:"publicKey"`
-					} `json:"signatures"`
-				} `json:"envelope"`
-			} `json:"content"`
-		} `json:"spec"`
-	}
-	if err := json.Unmarshal(body, &entry); err != nil {
+	var entry map[string]json.RawMessage
+	var kind, version string
+	if json.Unmarshal(body, &entry) != nil || json.Unmarshal(entry["kind"], &kind) != nil || json.Unmarshal(entry["apiVersion"], &version) != nil {
 		return fmt.Errorf("the body of its log entry cannot be read")
 	}
-	if !slices.Contains(entryKinds, entry.Kind+" "+entry.APIVersion) {
+	if !slices.Contains(entryKinds, kind+" "+version) {
 		return fmt.Errorf("its log entry is of a kind that does not record signatures")
 	}
-	keys := [][]byte{entry.Spec.Signature.PublicKey.Content}
-	for _, s := range entry.Spec.Signatures {
-		keys = append(keys, s.Verifier)
-	}
-	for _, s := range entry.Spec.Content.Envelope.Signatures {
-		keys = append(keys, s.PublicKey)
-	}
-	if len(keys) > maxEntries {
-		return fmt.Errorf("its log entry has more than %d signatures", maxEntries)
-	}
-	for _, key := range keys {
-		if !modestPEM(key) {
+	return boundTexts(entry["spec"])
+}
+
+// boundTexts looks at every text in a log entry, wherever it stands and however
+// its field is spelt: the libraries have readings of their own of what counts.
+// At most a few texts may be keys, and none of them an immodest one; and there
+// are no envelopes to be verified with what a log does not keep.
+func boundTexts(spec json.RawMessage) error {
+	decoder := json.NewDecoder(bytes.NewReader(spec))
+	keys := 0
+	for {
+		token, err := decoder.Token()
+		if errors.Is(err, io.EOF) {
+			return nil
+		}
+		if err != nil {
+			return fmt.Errorf("the body of its log entry cannot be read")
+		}
+		text, ok := token.(string)
+		switch {
+		case !ok:
+			continue
+		case strings.EqualFold(text, "proposedContent"):
+			return fmt.Errorf("its log entry holds what a log does not keep")
+		}
+		raw, err := base64.StdEncoding.DecodeString(text)
+		if err != nil || !bytes.Contains(raw, []byte("-----BEGIN ")) {
+			continue
+		}
+		if keys++; keys > 1 || bytes.Count(raw, []byte("-----BEGIN ")) > 1 {
+			return fmt.Errorf("its log entry has several keys")
+		}
+		if !modestPEM(raw) {
 			return errImmodest
 		}
 	}
-	return nil
 }
 
 // modestPEM is modest for each key and certificate in PEM. What is neither is

@@ -9,6 +9,7 @@ import (
 	"crypto/x509"
 	"crypto/x509/pkix"
 	"encoding/asn1"
+	"encoding/base64"
 	"encoding/json"
 	"encoding/pem"
 	"io"
@@ -135,11 +136,14 @@ func TestBoundMaterial(t *testing.T) {
 		"nothing":                       {nil, fine},
 		"hashedrekord":                  {entry(bodyOf(t, "hashedrekord", "0.0.1", pemOf(t, small))), fine},
 		"hashedrekord, large key":       {entry(bodyOf(t, "hashedrekord", "0.0.1", pemOf(t, large))), "more than 8192 bits"},
-		"second of two keys":            {entry(bodyOf(t, "hashedrekord", "0.0.1", append(pemOf(t, small), pemOf(t, large)...))), "more than 8192 bits"},
+		"second of two keys":            {entry(bodyOf(t, "hashedrekord", "0.0.1", append(pemOf(t, small), pemOf(t, large)...))), "several keys"},
 		"PKCS #1":                       {entry(bodyOf(t, "hashedrekord", "0.0.1", pem.EncodeToMemory(&pem.Block{Type: "RSA PUBLIC KEY", Bytes: x509.MarshalPKCS1PublicKey(large)}))), "more than 8192 bits"},
 		"certificate in the entry":      {entry(bodyOf(t, "hashedrekord", "0.0.1", pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: certificateOf(t, large).Raw}))), "more than 8192 bits"},
 		"dsse, large key":               {entry(bodyOf(t, "dsse", "0.0.1", pemOf(t, large))), "more than 8192 bits"},
 		"intoto, large key":             {entry(bodyOf(t, "intoto", "0.0.2", pemOf(t, large))), "more than 8192 bits"},
+		"field in another case":         {entry([]byte(strings.Replace(string(bodyOf(t, "hashedrekord", "0.0.1", pemOf(t, large))), `"signature":`, `"SIGNATURE":{},"signature":`, 1))), "more than 8192 bits"},
+		"keys in a field twice":         {entry([]byte(strings.Replace(string(bodyOf(t, "dsse", "0.0.1", pemOf(t, small))), `"signatures":[`, `"Signatures":[],"signatures":[{"verifier":"`+base64.StdEncoding.EncodeToString(pemOf(t, small))+`"},`, 1))), "several keys"},
+		"proposed content":              {entry([]byte(`{"kind":"dsse","apiVersion":"0.0.1","spec":{"proposedContent":{"envelope":"{}","verifiers":[]}}}`)), "what a log does not keep"},
 		"another kind":                  {entry(bodyOf(t, "rekord", "0.0.1", pemOf(t, small))), "does not record signatures"},
 		"another version":               {entry(bodyOf(t, "intoto", "0.0.1", pemOf(t, small))), "does not record signatures"},
 		"a body that is a number":       {entry([]byte("1")), "cannot be read"},

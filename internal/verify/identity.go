@@ -3,6 +3,7 @@ package verify
 import (
 	"fmt"
 	"regexp"
+	"regexp/syntax"
 	"slices"
 	"strings"
 )
@@ -128,6 +129,7 @@ type matcher struct {
 	exact  string
 	regExp *regexp.Regexp
 	text   string // of the regular expression, as it is written
+	size   int    // of it, as sizeOf has it
 }
 
 // newMatcher reads the fields name and nameRegExp, exactly one of which must
@@ -142,8 +144,12 @@ func newMatcher(name, exact, text string) (matcher, error) {
 		return matcher{exact: exact}, nil
 	}
 	// Alone first: wrapped, "a)|(?:.*" would compile, and match everything.
-	if _, err := regexp.Compile(text); err != nil {
+	parsed, err := syntax.Parse(text, syntax.Perl)
+	if err != nil {
 		return matcher{}, &IdentityError{name + "RegExp", fmt.Sprintf("expected a regular expression in RE2 syntax, found %q", text)}
+	}
+	if sizeOf(parsed) > maxRegExpSize {
+		return matcher{}, &IdentityError{name + "RegExp", fmt.Sprintf("expected a regular expression that repeats less, found %q", text)}
 	}
 	// The syntax of one that compiles alone can still reach beyond its end: \Q
 	// without \E, for one. It does not compile when wrapped.
@@ -151,7 +157,29 @@ func newMatcher(name, exact, text string) (matcher, error) {
 	if err != nil {
 		return matcher{}, &IdentityError{name + "RegExp", fmt.Sprintf("expected a regular expression that is complete in itself, found %q", text)}
 	}
-	return matcher{regExp: whole, text: text}, nil
+	return matcher{regExp: whole, text: text, size: sizeOf(parsed)}, nil
+}
+
+// maxRegExpSize bounds a regular expression with all its repetitions written
+// out, in nodes: (?:a?){1000} is one of 2001. Memory and time follow it.
+const maxRegExpSize = 100_000
+
+// sizeOf is how many nodes a regular expression has with all its repetitions
+// written out, up to somewhat more than maxRegExpSize.
+func sizeOf(re *syntax.Regexp) int {
+	size := 1
+	if re.Op == syntax.OpLiteral {
+		size = len(re.Rune)
+	}
+	for _, sub := range re.Sub {
+		if size += sizeOf(sub); size > maxRegExpSize {
+			break
+		}
+	}
+	if re.Op == syntax.OpRepeat {
+		size *= max(re.Min, re.Max, 1)
+	}
+	return min(size, maxRegExpSize+1)
 }
 
 // matches compares the whole value. Nothing matches the empty one: a

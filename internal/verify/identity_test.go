@@ -33,6 +33,8 @@ func TestNewIdentityRefuses(t *testing.T) {
 		"Backslash":           {verify.IdentitySpec{Issuer: issuer, SubjectRegExp: `a\`}, "subjectRegExp"},
 		"LookAhead":           {verify.IdentitySpec{Issuer: issuer, SubjectRegExp: "(?=a)"}, "subjectRegExp"},
 		"QuotesTheEnd":        {verify.IdentitySpec{Issuer: issuer, SubjectRegExp: `\Qa`}, "subjectRegExp"},
+		"Repeats":             {verify.IdentitySpec{Issuer: issuer, SubjectRegExp: "(?:" + strings.Repeat("a?", 200) + "){500}"}, "subjectRegExp"},
+		"RepeatsRepeats":      {verify.IdentitySpec{Issuer: issuer, SubjectRegExp: "(?:(" + strings.Repeat("a?", 100) + "){30}){30}b"}, "subjectRegExp"},
 		"UnknownExtension":    {extension("githubWorkflowEnvironment", "x"), "extensions[0].name"},
 		"ExtensionCase":       {extension("GithubWorkflowRef", "x"), "extensions[0].name"},
 		"NamelessExtension":   {extension("", "x"), "extensions[0].name"},
@@ -59,5 +61,17 @@ func TestNewIdentityRefuses(t *testing.T) {
 				t.Error("what is refused can be used all the same")
 			}
 		})
+	}
+}
+
+// Together regular expressions may repeat no more than two of the largest do.
+func TestRegExpsTogether(t *testing.T) {
+	large := verify.IdentitySpec{Issuer: "https://issuer.example", SubjectRegExp: "(?:" + strings.Repeat("a?", 49) + "){900}"}
+	root := rootOf(t, "trusted_root")
+	if err := keyless(t, root, verify.LogRequire, large, large).Validate(); err != nil {
+		t.Errorf("expected two to be accepted, found %v", err)
+	}
+	if err := keyless(t, root, verify.LogRequire, large, large, large).Validate(); err == nil || !strings.Contains(err.Error(), "repeat less") {
+		t.Errorf("expected three to be refused, found %v", err)
 	}
 }

@@ -35,6 +35,8 @@ var allowedImports = map[string][]string{
 	"errors":                     nil,
 	"fmt":                        {"Errorf", "Sprintf"},
 	"maps":                       nil,
+	"io":                         {"EOF"},
+	"regexp/syntax":              nil,
 	"regexp":                     nil,
 	"slices":                     nil,
 	"strings":                    nil,
@@ -43,17 +45,18 @@ var allowedImports = map[string][]string{
 	"time":                       {"Time"},
 	"crypto/x509":                {"Certificate", "ParseCertificate", "ParsePKIXPublicKey", "ParsePKCS1PublicKey", "MarshalPKIXPublicKey"},
 	"github.com/digitorus/pkcs7": {"Parse"},
-	"github.com/google/go-containerregistry/pkg/v1":          {"Hash", "NewHash"},
-	"github.com/sigstore/cosign/v2/pkg/cosign":               {"CheckOpts", "VerifyImageSignature", "SimpleClaimVerifier"},
-	"github.com/sigstore/cosign/v2/pkg/cosign/bundle":        {"RFC3161Timestamp", "RekorBundle"},
-	"github.com/sigstore/cosign/v2/pkg/oci":                  {"Signature"},
-	"github.com/sigstore/cosign/v2/pkg/oci/static":           {"BundleAnnotationKey", "CertificateAnnotationKey", "ChainAnnotationKey", "NewSignature", "Option", "RFC3161TimestampAnnotationKey", "SignatureAnnotationKey", "WithBundle", "WithCertChain", "WithRFC3161Timestamp"},
-	"github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1": nil, // messages
-	"github.com/sigstore/protobuf-specs/gen/pb-go/common/v1": nil, // messages
-	"github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1":  nil, // messages
-	"github.com/sigstore/sigstore-go/pkg/bundle":             {"Bundle", "MessageSignature", "NewBundle", "NewCertificate", "NewMessageSignature", "PublicKey"},
-	"github.com/sigstore/sigstore-go/pkg/root":               {"BaseTrustedMaterial", "ExpiringKey", "NewExpiringKey", "NewTrustedRootFromProtobuf", "NewTrustedRootProtobuf", "TimeConstrainedVerifier", "TransparencyLog", "TrustedMaterial", "TrustedRootMediaType01"},
-	"github.com/sigstore/sigstore-go/pkg/tlog":               {"Entry", "ParseTransparencyLogEntry"},
+	"github.com/google/go-containerregistry/pkg/v1":             {"Hash", "NewHash"},
+	"github.com/sigstore/cosign/v2/pkg/cosign":                  {"CheckOpts", "VerifyImageSignature", "SimpleClaimVerifier"},
+	"github.com/sigstore/cosign/v2/pkg/cosign/bundle":           {"RFC3161Timestamp", "RekorBundle"},
+	"github.com/sigstore/cosign/v2/pkg/oci":                     {"Signature"},
+	"github.com/sigstore/cosign/v2/pkg/oci/static":              {"BundleAnnotationKey", "CertificateAnnotationKey", "ChainAnnotationKey", "NewSignature", "Option", "RFC3161TimestampAnnotationKey", "SignatureAnnotationKey", "WithBundle", "WithCertChain", "WithRFC3161Timestamp"},
+	"github.com/sigstore/protobuf-specs/gen/pb-go/bundle/v1":    nil, // messages
+	"github.com/sigstore/protobuf-specs/gen/pb-go/common/v1":    nil, // messages
+	"github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1":     nil, // messages
+	"github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1": nil, // messages
+	"github.com/sigstore/sigstore-go/pkg/bundle":                {"Bundle", "MessageSignature", "NewBundle", "NewCertificate", "NewMessageSignature", "PublicKey"},
+	"github.com/sigstore/sigstore-go/pkg/root":                  {"BaseTrustedMaterial", "ExpiringKey", "NewExpiringKey", "NewTrustedRootFromProtobuf", "NewTrustedRootProtobuf", "TimeConstrainedVerifier", "TransparencyLog", "TrustedMaterial", "TrustedRootMediaType01"},
+	"github.com/sigstore/sigstore-go/pkg/tlog":                  {"Entry", "ParseTransparencyLogEntry"},
 	"github.com/sigstore/sigstore-go/pkg/verify": {
 		"NewPolicy", "NewVerifier", "PolicyBuilder", "PolicyOption", "SignatureContent", "SignedEntity", "VerificationContent", "VerificationResult", "VerifierOption",
 		"VerifyLeafCertificate", "VerifySignedCertificateTimestamp", "VerifySignedTimestampWithThreshold", "VerifyTlogEntry",

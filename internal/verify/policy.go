@@ -83,7 +83,7 @@ func (p Policy) Validate() error {
 	if p.Threshold < 1 || p.Threshold > len(p.Authorities) {
 		return &PolicyError{"verify.threshold", fmt.Sprintf("expected 1 to %d, the number of authorities, found %d", len(p.Authorities), p.Threshold)}
 	}
-	keys, identities := 0, 0
+	keys, identities, size := 0, 0, 0
 	names := map[string]bool{}
 	for i, a := range p.Authorities {
 		field := fmt.Sprintf("verify.authorities[%d]", i)
@@ -96,6 +96,12 @@ func (p Policy) Validate() error {
 		names[a.Name] = true
 		keys += len(a.Keys)
 		identities += len(a.Identities)
+		for _, i := range a.Identities {
+			size += i.issuer.size + i.subject.size
+		}
+	}
+	if size > 2*maxRegExpSize {
+		return &PolicyError{"verify.authorities", "expected regular expressions that repeat less in all"}
 	}
 	if keys > MaxKeys {
 		return &PolicyError{"verify.authorities", fmt.Sprintf("expected at most %d keys in all, found %d", MaxKeys, keys)}

@@ -46,6 +46,9 @@ type Refusal struct {
 	// holds nothing that is not verified. It is less than 4 KiB, if names are
 	// of at most 63 characters, as the API has it.
 	Message string
+	// ByRoot says that some signature fell short by what the trusted root holds:
+	// by a newer one it may not, such as where the key of a log is new.
+	ByRoot bool
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -61,7 +64,7 @@ func (e *TooManySignaturesError) Error() string {
 // refusal words the verdict no.
 func (j *judgement) refusal(signers []Signer) *Refusal {
 	if len(signers) > 0 {
-		return &Refusal{ReasonThresholdNotMet, fmt.Sprintf(
+		return &Refusal{ByRoot: j.byRoot, Reason: ReasonThresholdNotMet, Message: fmt.Sprintf(
 			"%s: expected distinct signers for %s of %d, found %d: %s",
 			j.digest, countOf(j.policy.Threshold, "authority"), len(j.policy.Authorities), len(signers), j.assignment(signers))}
 	}
@@ -71,7 +74,7 @@ func (j *judgement) refusal(signers []Signer) *Refusal {
 			furthest = s
 		}
 	}
-	return &Refusal{reasons[furthest], fmt.Sprintf("%s: %s", j.digest, j.word(furthest))}
+	return &Refusal{ByRoot: j.byRoot, Reason: reasons[furthest], Message: fmt.Sprintf("%s: %s", j.digest, j.word(furthest))}
 }
 
 // word says what was expected and what was found.

@@ -2,10 +2,13 @@ package verify
 
 import (
 	"crypto/sha256"
+	"crypto/x509"
 	"encoding/hex"
 	"fmt"
+	"slices"
 	"time"
 
+	prototrustroot "github.com/sigstore/protobuf-specs/gen/pb-go/trustroot/v1"
 	"github.com/sigstore/sigstore-go/pkg/root"
 	"google.golang.org/protobuf/proto"
 )
@@ -56,6 +59,9 @@ func ParseTrustedRoot(raw []byte) (r *TrustedRoot, err error) {
 	if parts == 0 {
 		return nil, fmt.Errorf("expected at least one authority or log, found none")
 	}
+	if !modestRoot(message) {
+		return nil, fmt.Errorf("expected RSA keys of at most %d bits, found a larger one", maxRSABits)
+	}
 	material, err := root.NewTrustedRootFromProtobuf(message)
 	if err != nil {
 		return nil, fmt.Errorf("expected a Sigstore trusted root, found one with a part that is malformed or of a kind that is not supported")
@@ -68,6 +74,28 @@ func ParseTrustedRoot(raw []byte) (r *TrustedRoot, err error) {
 	}
 	sum := sha256.Sum256(canonical)
 	return &TrustedRoot{material: material, hash: "sha256:" + hex.EncodeToString(sum[:])}, nil
+}
+
+// modestRoot reports whether verifying with every key in a root takes little
+// time. What is no key is left to those who read it.
+func modestRoot(message *prototrustroot.TrustedRoot) bool {
+	for _, a := range slices.Concat(message.GetCertificateAuthorities(), message.GetTimestampAuthorities()) {
+		for _, c := range a.GetCertChain().GetCertificates() {
+			if boundCertificate(c.GetRawBytes()) != nil {
+				return false
+			}
+		}
+	}
+	for _, log := range slices.Concat(message.GetTlogs(), message.GetCtlogs()) {
+		der := log.GetPublicKey().GetRawBytes()
+		if k, err := x509.ParsePKIXPublicKey(der); err == nil && !modest(k) {
+			return false
+		}
+		if k, err := x509.ParsePKCS1PublicKey(der); err == nil && !modest(k) {
+			return false
+		}
+	}
+	return true
 }
 
 // Hash is "sha256:<hex>" over the canonical form of the root.

@@ -44,12 +44,17 @@ func Verify(policy Policy, digest string, signatures []Signature) (Verified, err
 	}
 	hash, err := v1.NewHash(digest)
 	if err != nil || hash.Algorithm != "sha256" {
-		return Verified{}, &Refusal{ReasonSignatureInvalid, fmt.Sprintf("expected a sha256 digest, found %.100q", digest)}
+		return Verified{}, &Refusal{Reason: ReasonSignatureInvalid, Message: fmt.Sprintf("expected a sha256 digest, found %.100q", digest)}
 	}
 
 	j := judgement{policy: policy, digest: hash, satisfied: make([]map[string]Signer, len(policy.Authorities)), others: map[string]bool{}}
+	judged := map[[3]string]finding{} // The same bytes, listed a hundred times, are judged once.
 	for _, s := range signatures {
-		j.note(j.judge(s))
+		bytes := [3]string{string(s.Format), string(s.Payload), string(s.Annotations)}
+		if _, ok := judged[bytes]; !ok {
+			judged[bytes] = j.judge(s)
+		}
+		j.note(judged[bytes])
 	}
 	signers := j.match()
 	if len(signers) < policy.Threshold {
@@ -68,6 +73,8 @@ type judgement struct {
 	// of one of them.
 	count  [standings]int
 	detail [standings]string
+	// byRoot says that the trusted root refused something, for some authority.
+	byRoot bool
 	// others are the identities whose signatures verified and may not sign.
 	others map[string]bool
 }
@@ -90,15 +97,18 @@ func (j *judgement) judge(s Signature) finding {
 	best := finding{standing: attestation}
 	certificates := map[terms]certificateFinding{} // judged once, whatever the number of identities
 	for i, a := range j.policy.Authorities {
+		found := finding{}
 		if len(a.Keys) > 0 {
-			best = best.better(j.judgeKeys(i, c, s.Format))
-			continue
+			found = j.judgeKeys(i, c, s.Format)
+		} else {
+			t := terms{root: a.Root, log: a.TransparencyLog}
+			if _, ok := certificates[t]; !ok {
+				certificates[t] = certify(c, t, j.digest)
+			}
+			found = j.judgeIdentities(i, certificates[t], s.Format)
 		}
-		t := terms{root: a.Root, log: a.TransparencyLog}
-		if _, ok := certificates[t]; !ok {
-			certificates[t] = certify(c, t, j.digest)
-		}
-		best = best.better(j.judgeIdentities(i, certificates[t], s.Format))
+		j.byRoot = j.byRoot || found.standing == wronglyLogged || found.standing == untimed || found.standing == uncertified
+		best = best.better(found)
 	}
 	return best
 }

@@ -4,6 +4,7 @@ import (
 	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
+	"os"
 	"testing"
 	"time"
 
@@ -110,6 +111,9 @@ func virtualBundle(t *testing.T, v *ca.VirtualSigstore, e *ca.TestEntity) verify
 // What sigstore-go's own Sigstore signs is accepted under its root, and refused
 // for the part that is another's.
 func TestVirtualSigstore(t *testing.T) {
+	if os.Getenv("ASSAY_TEST_OFFLINE") != "" {
+		t.Skip("what signs here reads the local time zone")
+	}
 	const issuer, subject = "https://issuer.example", "dev@example.com"
 	v, ours := virtual(t)
 	_, theirs := virtual(t)
@@ -148,7 +152,7 @@ func TestVirtualSigstore(t *testing.T) {
 			wantRefusal(t, verify.ReasonIdentityMismatch, keyless(t, ours, verify.LogRequire, verify.IdentitySpec{Issuer: issuer, Subject: "ops@example.com"}), artifact, right)
 			wantRefusal(t, verify.ReasonSignatureInvalid, keyless(t, ours, verify.LogRequire, who), artifact, sign(another, soon))
 			if name == "Rekor v1" { // Rekor v2 says no time.
-				wantRefusal(t, verify.ReasonCertificateInvalid, keyless(t, ours, verify.LogRequire, who), artifact, sign(artifact, time.Now().Add(time.Hour)))
+				wantRefusal(t, verify.ReasonCertificateInvalid, keyless(t, ours, verify.LogRequire, who), artifact, sign(artifact, time.Now().Add(30*time.Minute)))
 			}
 		})
 	}
