@@ -186,6 +186,12 @@ func TestKeyWithLog(t *testing.T) {
 			wantRefusal(t, verify.ReasonTransparencyLogInvalid, policy(onlyLog), artifact, signatureOf(t, spliced))
 			wantRefusal(t, verify.ReasonKeyMismatch, policy(onlyLog), artifact, signatureOf(t, sign(t, p256(t, "stranger"), r)))
 
+			if format == sigstore.FormatCosign { // The key made it: what cannot be read is the entry.
+				spoilt := right.Clone()
+				spoilt.Annotations = map[string]string{"dev.sigstore.cosign/bundle": "x"}
+				wantRefusal(t, verify.ReasonTransparencyLogInvalid, policy(onlyLog), artifact, signatureOf(t, spoilt))
+			}
+
 			r.Timestamp, r.TimestampBy = true, theirs(t)
 			wantRefusal(t, verify.ReasonTimestampInvalid, policy(ours(t).Roots()), artifact, signatureOf(t, sign(t, key, r)))
 		})

@@ -9,6 +9,8 @@ import (
 	"testing"
 	"time"
 
+	rekorpb "github.com/sigstore/protobuf-specs/gen/pb-go/rekor/v1"
+
 	"github.com/assay-dev/assay/internal/verify"
 	"github.com/assay-dev/assay/test/sigstore"
 )
@@ -132,6 +134,12 @@ var wrongCertificates = map[string]wrong{
 	"extension with more behind it": {func(_ testing.TB, a *attempt) {
 		a.certificate.RawExtensions = []pkix.Extension{{Id: asn1.ObjectIdentifier{1, 3, 6, 1, 4, 1, 57264, 1, 20}, Value: []byte{12, 1, 'x', 12, 1, 'y'}}}
 	}, verify.ReasonCertificateInvalid, "is malformed", ""},
+	"subject with bytes after it": {func(_ testing.TB, a *attempt) {
+		a.certificate.RawExtensions = []pkix.Extension{{
+			Id: asn1.ObjectIdentifier{2, 5, 29, 17}, Value: append(append([]byte{0x30, 13, 0x81, 11}, "a@example.b"...), 5, 0),
+		}}
+		a.spec.Subject, a.roots.CTLog, a.certificate.NoSCT = "a@example.b", nil, true
+	}, verify.ReasonCertificateInvalid, "subject alternative name is malformed", ""},
 	"extension that is too long": {func(_ testing.TB, a *attempt) {
 		a.identity.Extensions = map[string]string{"buildTrigger": strings.Repeat("x", 1025)}
 	}, verify.ReasonCertificateInvalid, "buildTrigger is longer than 1024 bytes", ""},
@@ -159,6 +167,22 @@ var wrongCertificates = map[string]wrong{
 			s.BundleVersion, s.BundleChain = sigstore.Bundle01, true
 		}
 	}, verify.ReasonSignatureInvalid, "more than 10 certificates", ""},
+}
+
+// asRekor1 has a log of the kind of Rekor v1 hold an entry of Rekor v2, with
+// only a proof: its library does not compare such an entry with the signature.
+func asRekor1(t testing.TB, of *sigstore.Signed) *rekorpb.TransparencyLogEntry {
+	t.Helper()
+	body, err := of.Rekor2Body()
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry, err := ours(t).LogRekor1(body, "hashedrekord", "0.0.2", time.Now())
+	if err != nil {
+		t.Fatal(err)
+	}
+	entry.InclusionPromise = nil
+	return entry
 }
 
 // subjects replaces the subject alternative names.
@@ -237,6 +261,21 @@ var wrongLogs = map[string]wrong{
 	}, verify.ReasonTransparencyLogInvalid, "by no log of the trusted root", sigstore.FormatBundle},
 	"entry of Rekor v2 after its log's key was retired": {func(t testing.TB, a *attempt) {
 		a.request.Log, a.request.Timestamp, a.roots.Valid.Rekor2.End = sigstore.Rekor2, true, hours(-1)
+	}, verify.ReasonTransparencyLogInvalid, "that was in use then", sigstore.FormatBundle},
+	"entry of Rekor v2 in a log of the kind of Rekor v1": {func(_ testing.TB, a *attempt) {
+		a.request.Timestamp = true
+		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries = []*rekorpb.TransparencyLogEntry{asRekor1(t, s)} }
+	}, verify.ReasonTransparencyLogInvalid, "that of another signature", sigstore.FormatBundle},
+	"entry of Rekor v2 of another signature, in a log of the kind of Rekor v1": {func(_ testing.TB, a *attempt) {
+		a.request.Timestamp = true
+		a.edit = func(t testing.TB, s *sigstore.Signed) {
+			other := s.Clone()
+			other.Signature = a.another(t).Signature
+			s.Entries = []*rekorpb.TransparencyLogEntry{asRekor1(t, other)}
+		}
+	}, verify.ReasonTransparencyLogInvalid, "that of another signature", sigstore.FormatBundle},
+	"entry of Rekor v2 before its log's key was in use": {func(_ testing.TB, a *attempt) {
+		a.request.Log, a.request.Timestamp, a.roots.Valid.Rekor2.Start = sigstore.Rekor2, true, hours(1)
 	}, verify.ReasonTransparencyLogInvalid, "that was in use then", sigstore.FormatBundle},
 	"right entry beside a spliced one": {func(t testing.TB, a *attempt) {
 		a.edit = func(t testing.TB, s *sigstore.Signed) { s.Entries = append(s.Entries, a.another(t).Entries...) }

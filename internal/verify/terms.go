@@ -3,6 +3,7 @@ package verify
 import (
 	"bytes"
 	"encoding/hex"
+	"regexp"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -178,10 +179,18 @@ func provenIndex(entry *tlog.Entry) int64 {
 	return entry.TransparencyLogEntry().GetInclusionProof().GetLogIndex()
 }
 
+// rekor1Origin is how a checkpoint of Rekor v1 begins.
+var rekor1Origin = regexp.MustCompile(`^.* - [0-9]+\n`)
+
 // isOf reports whether an entry is about this signature by this signer. The
 // library compares it for Rekor v1, and for Rekor v2 by the hash of the entry,
-// unless a checkpoint looks like one of v1's.
+// unless a checkpoint looks like one of v1's: then it compares nothing, and
+// proves another index than the one that the entry gives. No log makes such.
 func isOf(entry *tlog.Entry, e sigstore.SignedEntity, material root.TrustedMaterial) bool {
+	checkpoint := entry.TransparencyLogEntry().GetInclusionProof().GetCheckpoint().GetEnvelope()
+	if entry.IsRekorV2() && rekor1Origin.MatchString(checkpoint) {
+		return false
+	}
 	signed, err := e.SignatureContent()
 	if err != nil {
 		return false

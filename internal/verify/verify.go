@@ -165,7 +165,7 @@ func judgeKey(c candidate, bare terms, a Authority, digest v1.Hash, signer *Sign
 	t := terms{key: bare.key, root: a.Root, log: a.TransparencyLog}
 	e, err := c.entity(t)
 	if err != nil {
-		return finding{unreadable, err.Error()}
+		return finding{wronglyLogged, err.Error()} // The key made it, so it is not unreadable.
 	}
 	p, err := t.establish(e)
 	if err != nil {
