@@ -70,9 +70,9 @@ func usesDefaultRoot(obj *v1alpha1.ModuleSource) bool {
 
 // waitsForRoot reports whether the controller's own trusted root decides, and
 // its first fetch has not ended, which takes a minute at the most; a file on a
-// mount that hangs is not waited for longer either. What was
-// reported by the process before this one stays until then, and a new source is
-// in progress: either would only be Unknown for a moment.
+// mount that hangs is not waited for longer either. What was reported by the
+// process before this one stays until then, and a new source is in progress:
+// either would only be Unknown for a moment.
 func (r *ModuleSourceReconciler) waitsForRoot(obj *v1alpha1.ModuleSource) bool {
 	if !usesDefaultRoot(obj) {
 		return false

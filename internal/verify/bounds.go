@@ -117,8 +117,8 @@ func boundEntry(body []byte) error {
 
 // boundTexts looks at every text in a log entry, wherever it stands and however
 // its field is spelt: the libraries have readings of their own of what counts.
-// At most a few texts may be keys, and none of them an immodest one; and there
-// are no envelopes to be verified with what a log does not keep.
+// At most one text may be a key, and not an immodest one; and there are no
+// envelopes to be verified with what a log does not keep.
 func boundTexts(spec json.RawMessage) error {
 	decoder := json.NewDecoder(bytes.NewReader(spec))
 	keys := 0

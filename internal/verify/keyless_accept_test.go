@@ -20,11 +20,14 @@ import (
 	"github.com/assay-dev/assay/test/sigstore"
 )
 
-// rights are ways to be right: each is the counterpart of one to be wrong.
-var rights = map[string]struct {
+// right is one way to be right, in one format or in both.
+type right struct {
 	change func(t testing.TB, a *attempt)
 	only   sigstore.Format
-}{
+}
+
+// rights are ways to be right: each is the counterpart of one to be wrong.
+var rights = map[string]right{
 	"as it is":                           {func(testing.TB, *attempt) {}, ""},
 	"with a timestamp":                   {func(_ testing.TB, a *attempt) { a.request.Timestamp = true }, ""},
 	"promise without a proof":            {func(_ testing.TB, a *attempt) { a.request.PromiseOnly = true }, sigstore.FormatCosign},
@@ -77,7 +80,9 @@ func longAgo(_ testing.TB, a *attempt) {
 }
 
 func TestKeylessAccepts(t *testing.T) {
-	for name, row := range rights {
+	all := maps.Clone(rights)
+	maps.Copy(all, rightEdges)
+	for name, row := range all {
 		for _, format := range bothFormats {
 			if row.only != "" && row.only != format {
 				continue
@@ -326,6 +331,7 @@ func TestWhoIsAnotherSigner(t *testing.T) {
 	root := trustedRoot(t, ours(t).Roots())
 	for name, other := range map[string][2]string{
 		"another issuer": {"https://b.example", "x@example.com"}, "another subject": {"https://a.example", "y@example.com"},
+		"the same text, parted elsewhere": {"https://a.exam", "plex@example.com"},
 	} {
 		t.Run(name, func(t *testing.T) {
 			first, one := signer("https://a.example", "x@example.com")
@@ -340,7 +346,7 @@ func TestWhoIsAnotherSigner(t *testing.T) {
 	}
 }
 
-// Of several log entries and timestamps, the earliest is reported.
+// Of entries in several logs, the earliest is reported.
 func TestEarliestEvidence(t *testing.T) {
 	roots := ours(t).Roots()
 	both := trustedRoot(t, roots, sigstore.Roots{Rekor1: theirs(t), TSA: theirs(t)})

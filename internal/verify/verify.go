@@ -97,7 +97,7 @@ func (j *judgement) judge(s Signature) finding {
 	best := finding{standing: attestation}
 	certificates := map[terms]certificateFinding{} // judged once, whatever the number of identities
 	for i, a := range j.policy.Authorities {
-		found := finding{}
+		var found finding
 		if len(a.Keys) > 0 {
 			found = j.judgeKeys(i, c, s.Format)
 		} else {
