@@ -107,6 +107,8 @@ func (f *flags) set() *pflag.FlagSet {
 	s.StringSliceVar(&o.WatchNamespaces, "watch-namespaces", nil, "namespaces to watch, separated by commas; default: all")
 	s.StringVar(&o.WatchLabelSelector, "watch-label-selector", "", "label selector of the ModuleSources to watch; default: all")
 	s.BoolVar(&o.AllowInsecureCredentials, "allow-insecure-credentials", false, "send credentials over plain HTTP where a ModuleSource has both insecure: true and secretRef")
+	s.BoolVar(&o.WatchReferences, "watch-references", true, "watch the metadata of Secrets and ConfigMaps, to judge again as soon as one changes that a ModuleSource names; needs the right to list and watch them, and false waits for the next poll")
+	s.DurationVar(&o.TrustGrace, "trust-grace", controllers.DefaultTrustGrace, "how long a Secret or ConfigMap that spec.verify names may be gone before what was verified by it is withdrawn")
 	s.StringVar(&o.TrustedRoot, "trusted-root", "", "file with a Sigstore trusted_root.json, by which ModuleSources that name none are judged; read again when it changes")
 	s.StringVar(&o.TUFMirror, "tuf-mirror", "", "URL of a TUF repository to take it from instead, together with --tuf-root; default: Sigstore's public instance")
 	s.StringVar(&f.tufRoot, "tuf-root", "", "file with the first root.json of --tuf-mirror, which it is trusted by")
@@ -139,6 +141,9 @@ func (f *flags) validate() error {
 	}
 	if o.ArtifactRetention < 0 {
 		errs = append(errs, fmt.Errorf("--artifact-retention: expected 0 or more, found %s", o.ArtifactRetention))
+	}
+	if o.TrustGrace < 0 {
+		errs = append(errs, fmt.Errorf("--trust-grace: expected 0 or more, found %s", o.TrustGrace))
 	}
 	if f.kubeQPS <= 0 {
 		errs = append(errs, fmt.Errorf("--kube-api-qps: expected more than 0, found %g", f.kubeQPS))

@@ -42,9 +42,10 @@ import (
 // leaderElectionID is the name of the Lease.
 const leaderElectionID = "assay-controller"
 
-// Defaults of the settings about artifacts.
+// Defaults of settings.
 var (
 	DefaultArtifactRetention = 10 * time.Minute
+	DefaultTrustGrace        = 10 * time.Minute
 	DefaultArtifactLimits    = artifact.Limits{ArchiveBytes: 64 << 20, Files: 10_000, Ratio: 200}
 )
 
@@ -63,6 +64,11 @@ type Options struct {
 	ArtifactRetention        time.Duration
 	ArtifactLimits           artifact.Limits
 	AllowInsecureCredentials bool
+	// WatchReferences watches the metadata of Secrets and ConfigMaps.
+	WatchReferences bool
+	// TrustGrace is how long something that spec.verify names may be gone before
+	// that is trust withdrawn; 0 or more.
+	TrustGrace time.Duration
 	// TrustedRoot, TUFMirror and TUFRoot say where the trusted root comes from
 	// that judges by default; see trust.Options.
 	TrustedRoot string
@@ -138,6 +144,8 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		Metrics:                  m,
 		Trust:                    root,
 		RootChanged:              changed,
+		WatchReferences:          o.WatchReferences,
+		TrustGrace:               o.TrustGrace,
 		AllowInsecureCredentials: o.AllowInsecureCredentials,
 		BaseURL:                  baseURL,
 		Now:                      o.Now,
@@ -156,6 +164,8 @@ func newManager(kubeconfig *rest.Config, o Options) (manager.Manager, error) {
 	if err != nil {
 		return nil, fmt.Errorf("--watch-label-selector %q: %w", o.WatchLabelSelector, err)
 	}
+	byObject := watchedMetadata()
+	byObject[&v1alpha1.ModuleSource{}] = cache.ByObject{Label: selector}
 	namespaces := map[string]cache.Config{}
 	for _, n := range o.WatchNamespaces {
 		namespaces[n] = cache.Config{}
@@ -166,7 +176,7 @@ func newManager(kubeconfig *rest.Config, o Options) (manager.Manager, error) {
 		Cache: cache.Options{
 			DefaultNamespaces: namespaces,
 			DefaultTransform:  cache.TransformStripManagedFields(),
-			ByObject:          map[client.Object]cache.ByObject{&v1alpha1.ModuleSource{}: {Label: selector}},
+			ByObject:          byObject,
 		},
 		// One controller a process; the check is for several, and tests start
 		// one after the other.

@@ -3,6 +3,7 @@ package controllers
 import (
 	"context"
 	"errors"
+	"fmt"
 	"strings"
 	"sync/atomic"
 	"time"
@@ -11,12 +12,12 @@ import (
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
-	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
@@ -31,7 +32,7 @@ import (
 
 // +kubebuilder:rbac:groups=source.assay.dev,resources=modulesources,verbs=get;list;watch
 // +kubebuilder:rbac:groups=source.assay.dev,resources=modulesources/status,verbs=patch
-// +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get
+// +kubebuilder:rbac:groups="",resources=secrets;configmaps,verbs=get;list;watch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create
 
 // ModuleSourceReconciler takes ModuleSources from spec to status.
@@ -51,6 +52,12 @@ type ModuleSourceReconciler struct {
 	Trust *trust.Source
 	// RootChanged says that it became another one.
 	RootChanged <-chan event.GenericEvent
+	// WatchReferences looks again as soon as a Secret or ConfigMap changes that
+	// a ModuleSource names; without it, at the next poll.
+	WatchReferences bool
+	// TrustGrace is how long something that spec.verify names may be gone before
+	// that is trust withdrawn.
+	TrustGrace time.Duration
 	// AllowInsecureCredentials sends credentials over plain HTTP where a spec
 	// asks for both.
 	AllowInsecureCredentials bool
@@ -70,38 +77,28 @@ type ModuleSourceReconciler struct {
 // of them at work at the same time.
 func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent int) error {
 	r.workers = concurrent
-	return ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.ModuleSource{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, reconcileRequested()))).
-		WatchesRawSource(ctrlsource.Channel(r.RootChanged, handler.EnqueueRequestsFromMapFunc(r.judgedByDefaultRoot))).
-		WithOptions(controller.Options{MaxConcurrentReconciles: concurrent}).
-		Complete(r)
+	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ModuleSource{}, referencesIndex, references); err != nil {
+		return fmt.Errorf("indexing what ModuleSources name: %w", err)
+	}
+	b := ctrl.NewControllerManagedBy(mgr).
+		For(&v1alpha1.ModuleSource{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, annotationChanged(meta.ReconcileRequestAnnotation), annotationChanged(v1alpha1.AcceptDigestAnnotation)))).
+		WatchesRawSource(ctrlsource.Channel(r.RootChanged, r.judgedByDefaultRoot())).
+		WithOptions(controller.Options{
+			MaxConcurrentReconciles: concurrent,
+			// What fails is the API server: when it is back, nobody is to wait long.
+			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](10*time.Millisecond, 30*time.Second),
+		})
+	if r.WatchReferences {
+		r.watchReferences(b)
+	}
+	return b.Complete(r)
 }
 
-// reconcileRequested passes updates in which the annotation
-// reconcile.fluxcd.io/requestedAt changed.
-func reconcileRequested() predicate.Funcs {
+// annotationChanged passes updates in which the value of an annotation changed.
+func annotationChanged(name string) predicate.Funcs {
 	return predicate.Funcs{UpdateFunc: func(e event.UpdateEvent) bool {
-		before, _ := meta.ReconcileAnnotationValue(e.ObjectOld.GetAnnotations())
-		after, _ := meta.ReconcileAnnotationValue(e.ObjectNew.GetAnnotations())
-		return before != after
+		return e.ObjectOld.GetAnnotations()[name] != e.ObjectNew.GetAnnotations()[name]
 	}}
-}
-
-// judgedByDefaultRoot are all ModuleSources that are to be judged again when the
-// controller's trusted root changes.
-func (r *ModuleSourceReconciler) judgedByDefaultRoot(ctx context.Context, _ client.Object) []ctrl.Request {
-	var list v1alpha1.ModuleSourceList
-	if err := r.Client.List(ctx, &list, client.UnsafeDisableDeepCopy); err != nil {
-		logr.FromContextOrDiscard(ctx).Error(err, "listing the ModuleSources that a new trusted root concerns: each is judged again at its next poll")
-		return nil
-	}
-	var requests []ctrl.Request
-	for i := range list.Items {
-		if obj := &list.Items[i]; usesDefaultRoot(obj) {
-			requests = append(requests, ctrl.Request{NamespacedName: client.ObjectKeyFromObject(obj)})
-		}
-	}
-	return requests
 }
 
 // Reconcile looks at one ModuleSource.
@@ -114,6 +111,12 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 			return ctrl.Result{}, r.Syncer.Store.Withdraw(owner)
 		}
 		return ctrl.Result{}, err
+	}
+	if r.schedule.isStale(&obj) {
+		if err := r.Live.Get(ctx, request.NamespacedName, &obj); err != nil {
+			return ctrl.Result{}, client.IgnoreNotFound(err)
+		}
+		r.schedule.wrote(&obj) // An etcd that was restored is older for good.
 	}
 	if !obj.DeletionTimestamp.IsZero() {
 		return ctrl.Result{}, nil
@@ -161,12 +164,23 @@ type outcome struct {
 	policyHash string
 	// err is why nothing, or not everything, could be done; nil for success.
 	err *source.Error
+	// credentials identify those that the registry is asked with.
+	credentials string
 	// rejudged is the published artifact's verdict under a changed policy.
 	rejudged verify.Verified
 	// withdrawn is why the published artifact is not trusted any more.
 	withdrawn *source.Error
+	// notCounted is which authorities were left out, and why; goneSince is since
+	// when something that spec.verify names is gone, and goneUntil when that is
+	// trust withdrawn. Zero for nothing; not known where goneUnknown.
+	notCounted           []string
+	goneSince, goneUntil time.Time
+	goneUnknown          bool
 	// inStorage says that the published artifact is there.
 	inStorage bool
+	// awaitingUntil is until when a new digest may be without a signature; zero
+	// where none is awaited.
+	awaitingUntil time.Time
 	// polled says that the registry was asked.
 	polled bool
 	// sync is what it said.
@@ -180,9 +194,15 @@ type outcome struct {
 // trusted any more is withdrawn from the server at once; should the registry
 // have other signatures for it, the poll that follows publishes it again.
 func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) (outcome, error) {
-	o := outcome{err: in.err}
+	o := outcome{err: in.err, credentials: in.request.Credentials.ID(), goneSince: in.goneSince, goneUnknown: in.goneUnknown}
+	if !in.goneSince.IsZero() {
+		o.goneUntil = in.goneSince.Add(r.TrustGrace)
+	}
 	if in.policyRead {
 		o.policyHash = in.policy.Hash()
+		for _, gone := range in.gone {
+			o.notCounted = append(o.notCounted, gone.Message)
+		}
 	}
 	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
 	if published == nil {
@@ -191,6 +211,10 @@ func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) 
 		}
 		// A process that died between publishing and reporting leaves an
 		// archive that no status names and nobody would judge again.
+		return o, store.Withdraw(owner)
+	}
+	if in.withdrawn != nil {
+		o.withdrawn = in.withdrawn
 		return o, store.Withdraw(owner)
 	}
 	if o.inStorage = store.Holds(owner, published.Path, published.Digest); !o.inStorage {
@@ -250,6 +274,7 @@ func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleS
 	var err error
 	o.sync, err = r.Syncer.Sync(ctx, request)
 	o.err = asError(err)
+	o.await(obj, r.Now())
 	if !o.sync.Unchanged && judged(o.sync, o.err) {
 		r.Metrics.verdict(err)
 	}

@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -20,6 +21,13 @@ type inputs struct {
 	// policy is who must have signed, where policyRead.
 	policy     verify.Policy
 	policyRead bool
+	// gone is what spec.verify names and does not exist, and goneSince since
+	// when; both empty where all of it does, and where goneUnknown.
+	gone        []*source.Error
+	goneSince   time.Time
+	goneUnknown bool
+	// withdrawn is why nothing is trusted any more.
+	withdrawn *source.Error
 	// request is what to ask for, unless err.
 	request source.Request
 	err     *source.Error
@@ -29,14 +37,44 @@ type inputs struct {
 // rest cannot be: trust that is withdrawn takes effect all the same.
 func (r *ModuleSourceReconciler) inputs(ctx context.Context, obj *v1alpha1.ModuleSource) inputs {
 	var in inputs
-	policy, err := r.policy(ctx, obj)
-	if err != nil {
-		in.err = err
+	in.policy, in.gone, in.err = r.policy(ctx, obj)
+	switch {
+	case in.err != nil:
+		in.goneUnknown = true
+	case len(in.gone) > 0:
+		r.withoutGone(obj, &in)
+	}
+	if in.err != nil {
 		return in
 	}
-	in.policy, in.policyRead = policy, true
-	in.request, in.err = r.request(ctx, obj, policy)
+	in.policyRead = true
+	in.request, in.err = r.request(ctx, obj, in.policy)
 	return in
+}
+
+// withoutGone decides what something that is gone means. For a while it may be
+// one that is being replaced: the policy cannot be read. After that it is trust
+// withdrawn from that authority: the others are judged by, as far as they
+// suffice, which the same threshold makes no easier than all.
+func (r *ModuleSourceReconciler) withoutGone(obj *v1alpha1.ModuleSource, in *inputs) {
+	now := r.Now()
+	in.goneSince = now
+	if since := obj.Status.TrustGoneSince; since != nil && !since.After(now) {
+		in.goneSince = since.Time
+	}
+	first := in.gone[0]
+	switch remain := len(in.policy.Authorities); {
+	case now.Sub(in.goneSince) < r.TrustGrace:
+		in.err = first
+	case remain >= in.policy.Threshold && remain > 0:
+		in.err = invalidPolicy(in.policy)
+	case obj.Status.Observed == nil:
+		in.err = first // There is nothing from which trust could be withdrawn.
+	default:
+		in.err = failure(source.Refused, v1alpha1.ReasonTrustWithdrawn, "expected %d of %d authorities, found %d whose trust material exists, and --trust-grace has passed: %s",
+			in.policy.Threshold, len(obj.Spec.Verify.Authorities), remain, first.Message)
+		in.withdrawn = in.err
+	}
 }
 
 func (r *ModuleSourceReconciler) request(ctx context.Context, obj *v1alpha1.ModuleSource, policy verify.Policy) (source.Request, *source.Error) {
@@ -53,7 +91,7 @@ func (r *ModuleSourceReconciler) request(ctx context.Context, obj *v1alpha1.Modu
 	if failure != nil {
 		return source.Request{}, failure
 	}
-	return source.Request{Owner: ownerOf(obj), Repository: repository, Selector: selector, Credentials: credentials, Policy: policy}, nil
+	return source.Request{Owner: ownerOf(obj), Repository: repository, Selector: selector, Credentials: credentials, Policy: policy, Releases: releases(obj)}, nil
 }
 
 // credentials reads spec.secretRef.

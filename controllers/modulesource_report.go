@@ -59,6 +59,7 @@ func (r *ModuleSourceReconciler) report(ctx context.Context, obj *v1alpha1.Modul
 	if err != nil {
 		return fmt.Errorf("patching the status: %w", err)
 	}
+	r.schedule.wrote(after)
 	r.announce(ctx, before, after)
 	return nil
 }
@@ -93,6 +94,8 @@ func transition(before, after *v1alpha1.ModuleSourceStatus) (change, bool) {
 		return change{}, false
 	case was != nil && was.Status == is.Status && was.Reason == is.Reason && sameDigest(before, after):
 		return change{}, false
+	case is.Reason == v1alpha1.ReasonAwaitingSignature:
+		return change{corev1.EventTypeNormal, is.Reason, is.Message}, true
 	default:
 		return change{corev1.EventTypeWarning, is.Reason, is.Message}, true
 	}

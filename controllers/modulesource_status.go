@@ -36,7 +36,9 @@ func nextStatus(obj *v1alpha1.ModuleSource, o outcome, baseURL string, now time.
 		s.LastHandledReconcileAt = requestedAt(obj)
 	}
 	s.Observed = observed(before, o, at)
+	s.TrustGoneSince = trustGoneSince(before, o)
 	setArtifact(&s, o, baseURL, at)
+	setReleases(&s, obj, o)
 
 	c := conditions{generation: obj.Generation, at: at, list: &s.Conditions}
 	c.verified(obj, &s, o)
@@ -66,13 +68,11 @@ func observed(before *v1alpha1.ModuleSourceStatus, o outcome, at metav1.Time) *v
 		return &kept
 	}
 	seen := &v1alpha1.ObservedRevision{
-		Revision: o.sync.Revision.String(), Version: o.sync.Revision.Version, Digest: o.sync.Revision.Digest, FirstSeenAt: at,
+		Revision: o.sync.Revision.String(), Version: o.sync.Revision.Version, Digest: o.sync.Revision.Digest,
+		FirstSeenAt: seenAt(before.Observed, o.sync.Revision.String(), at),
 	}
-	if b := before.Observed; b != nil && b.Revision == seen.Revision {
-		seen.FirstSeenAt = b.FirstSeenAt
-		if b.PolicyHash == o.policyHash {
-			seen.PolicyHash = o.policyHash
-		}
+	if b := before.Observed; b != nil && b.Revision == seen.Revision && b.PolicyHash == o.policyHash {
+		seen.PolicyHash = o.policyHash
 	}
 	if o.sync.Unchanged || judged(o.sync, o.err) {
 		seen.PolicyHash = o.policyHash
@@ -80,9 +80,17 @@ func observed(before *v1alpha1.ModuleSourceStatus, o outcome, at metav1.Time) *v
 	return seen
 }
 
+// trustGoneSince is since when something that spec.verify names is gone.
+func trustGoneSince(before *v1alpha1.ModuleSourceStatus, o outcome) *metav1.Time {
+	if o.goneUnknown {
+		return before.TrustGoneSince
+	}
+	return timeOf(o.goneSince)
+}
+
 // unjudgeable reports whether spec.verify, or what it names, cannot be used.
 func (o outcome) unjudgeable() bool {
-	return o.err != nil && (o.policyHash == "" || o.err.Kind == source.Invalid)
+	return o.err != nil && o.err.Kind != source.Refused && (o.policyHash == "" || o.err.Kind == source.Invalid)
 }
 
 // judgedPublished reports whether there is a verdict on the published revision
@@ -177,9 +185,9 @@ func (c conditions) verified(obj *v1alpha1.ModuleSource, s *v1alpha1.ModuleSourc
 	case o.err != nil && o.err.Kind == source.Refused:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionFalse, o.err.Reason, o.err.Message)
 	case !o.sync.Verified.IsZero():
-		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(evidence(o.sync.Verified, c.at)))
+		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(evidence(o.sync.Verified, c.at))+o.exceptions())
 	case publishedIsObserved && !pinnedElsewhere && s.Observed.PolicyHash == o.policyHash:
-		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(s.Verification))
+		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(s.Verification)+o.exceptions())
 	case withdrawnIsObserved:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionFalse, o.withdrawn.Reason, o.withdrawn.Message)
 	case s.Observed != nil && s.Observed.PolicyHash == o.policyHash:
@@ -191,11 +199,19 @@ func (c conditions) verified(obj *v1alpha1.ModuleSource, s *v1alpha1.ModuleSourc
 	}
 }
 
+// exceptions names the authorities that were left out of the verdict.
+func (o outcome) exceptions() string {
+	if len(o.notCounted) == 0 {
+		return ""
+	}
+	return "; not counted: " + strings.Join(o.notCounted, "; ")
+}
+
 // fetchFailed speaks of the last poll, and of the credentials for it.
 func (c conditions) fetchFailed(o outcome) {
 	failed := o.err != nil && (o.polled || o.err.Reason == v1alpha1.ReasonAuthenticationFailed) &&
 		(o.err.Kind == source.Transient || o.err.Kind == source.Unpublishable) &&
-		o.err.Reason != v1alpha1.ReasonTooManySignatures
+		o.err.Reason != v1alpha1.ReasonTooManySignatures && o.err.Reason != v1alpha1.ReasonAwaitingSignature
 	switch {
 	case failed:
 		c.set(v1alpha1.ConditionFetchFailed, metav1.ConditionTrue, o.err.Reason, o.err.Message)

@@ -9,6 +9,7 @@ import (
 	"strings"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -22,42 +23,51 @@ import (
 // keySuffix marks the entries of a Secret or ConfigMap that hold public keys.
 const keySuffix = ".pub"
 
-// policy reads spec.verify and the keys that it names.
-func (r *ModuleSourceReconciler) policy(ctx context.Context, obj *v1alpha1.ModuleSource) (verify.Policy, *source.Error) {
+// policy reads spec.verify and what it names. Authorities are left out whose
+// keys or trusted root do not exist; gone says which and why.
+func (r *ModuleSourceReconciler) policy(ctx context.Context, obj *v1alpha1.ModuleSource) (policy verify.Policy, gone []*source.Error, err *source.Error) {
 	spec := &obj.Spec.Verify
 	if len(spec.UnknownFields) > 0 {
 		// Which of several comes first must not follow the order in a map.
-		return verify.Policy{}, invalidSpec(fmt.Sprintf("verify.%.200s", slices.Min(spec.UnknownFields)), "expected a field that this version knows: is it misspelt, or misplaced?")
+		return policy, nil, invalidSpec(fmt.Sprintf("verify.%.200s", slices.Min(spec.UnknownFields)), "expected a field that this version knows: is it misspelt, or misplaced?")
 	}
 	if spec.Provider != "" && spec.Provider != "cosign" {
-		return verify.Policy{}, invalidSpec("verify.provider", fmt.Sprintf("expected cosign, found %q", spec.Provider))
+		return policy, nil, invalidSpec("verify.provider", fmt.Sprintf("expected cosign, found %q", spec.Provider))
 	}
-	policy := verify.Policy{Threshold: 1}
+	if n := len(spec.Authorities); n > verify.MaxAuthorities {
+		return policy, nil, invalidSpec("verify.authorities", fmt.Sprintf("expected at most %d authorities, found %d", verify.MaxAuthorities, n))
+	}
+	policy.Threshold = 1
 	switch {
 	case spec.Threshold != nil:
 		policy.Threshold = int(*spec.Threshold)
 	case len(spec.Authorities) > 1:
-		return verify.Policy{}, invalidSpec("verify.threshold", fmt.Sprintf("expected how many of %d authorities must have signed, found nothing", len(spec.Authorities)))
+		return policy, nil, invalidSpec("verify.threshold", fmt.Sprintf("expected how many of %d authorities must have signed, found nothing", len(spec.Authorities)))
 	}
 	roots := &trustedRoots{reconciler: r, namespace: obj.Namespace}
 	for i, a := range spec.Authorities {
-		if len(policy.Authorities) == verify.MaxAuthorities {
-			break // Validate says so, and no more is read.
-		}
 		authority, err := r.authority(ctx, roots, fmt.Sprintf("verify.authorities[%d]", i), a)
+		if err != nil && err.Gone {
+			gone = append(gone, err)
+			continue
+		}
 		if err != nil {
-			return verify.Policy{}, err
+			return policy, nil, err
 		}
 		policy.Authorities = append(policy.Authorities, authority)
 	}
-	if n := len(spec.Authorities); n > verify.MaxAuthorities {
-		return verify.Policy{}, invalidSpec("verify.authorities", fmt.Sprintf("expected at most %d authorities, found %d", verify.MaxAuthorities, n))
+	if len(gone) > 0 {
+		return policy, gone, nil // It is not the policy that was written.
 	}
+	return policy, nil, invalidPolicy(policy)
+}
+
+func invalidPolicy(policy verify.Policy) *source.Error {
 	var bad *verify.PolicyError
 	if err := policy.Validate(); errors.As(err, &bad) {
-		return verify.Policy{}, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s", bad.Field, bad.Problem)
+		return failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s", bad.Field, bad.Problem)
 	}
-	return policy, nil
+	return nil
 }
 
 // usesDefaultRoot reports whether a ModuleSource is judged by the controller's
@@ -193,7 +203,7 @@ func (t *trustedRoots) load(ctx context.Context, field string, ref v1alpha1.Trus
 	}
 	raw, ok := entries[ref.Key]
 	if !ok {
-		return nil, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q: expected the entry %q, found none of that name among %d entries", field, ref.Kind, ref.Name, ref.Key, len(entries))
+		return nil, gone(failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q: expected the entry %q, found none of that name among %d entries", field, ref.Kind, ref.Name, ref.Key, len(entries)))
 	}
 	root, bad := verify.ParseTrustedRoot(raw)
 	if bad != nil {
@@ -257,9 +267,17 @@ func (r *ModuleSourceReconciler) keys(ctx context.Context, namespace, field stri
 // read gets an object that spec.verify names.
 func (r *ModuleSourceReconciler) read(ctx context.Context, namespace, field, kind, name string, into client.Object) *source.Error {
 	if err := r.Live.Get(ctx, types.NamespacedName{Namespace: namespace, Name: name}, into); err != nil {
-		return unreadable(v1alpha1.ReasonTrustUnavailable, field, kind, name, err)
+		failure := unreadable(v1alpha1.ReasonTrustUnavailable, field, kind, name, err)
+		failure.Gone = apierrors.IsNotFound(err)
+		return failure
 	}
 	return nil
+}
+
+// gone marks an error about something that does not exist.
+func gone(err *source.Error) *source.Error {
+	err.Gone = true
+	return err
 }
 
 // parseEntries reads the keys of every entry whose name ends in .pub. An entry
@@ -279,7 +297,7 @@ func parseEntries(field, kind, object string, entries map[string][]byte) ([]veri
 		}
 	}
 	if len(keys) == 0 {
-		return nil, failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q: expected an entry whose name ends in %s, found none among %d entries", field, kind, object, keySuffix, len(entries))
+		return nil, gone(failure(source.Invalid, v1alpha1.ReasonInvalidTrust, "spec.%s: %s %q: expected an entry whose name ends in %s, found none among %d entries", field, kind, object, keySuffix, len(entries)))
 	}
 	return keys, nil
 }

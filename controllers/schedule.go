@@ -7,8 +7,11 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/resourceversion"
 	"k8s.io/apimachinery/pkg/util/wait"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/internal/source"
@@ -18,6 +21,8 @@ const (
 	// firstRetry is the delay after the first failure; it doubles with each
 	// further one, up to the interval.
 	firstRetry = 2 * time.Second
+	// awaitRetry bounds that delay while a signature is awaited.
+	awaitRetry = 10 * time.Second
 	// jitter spreads polls, so that sources that were made together do not
 	// poll together for ever.
 	jitter = 0.1
@@ -41,16 +46,17 @@ type entry struct {
 	nextPoll  time.Time
 	selection string
 	failures  int
+	// written is the resource version of the last status that was written.
+	written string
 }
 
-// selectionOf names what a spec asks of the registry, to tell an edit that
-// asks for something else from one that does not.
-func selectionOf(spec *v1alpha1.ModuleSourceSpec) string {
-	secret := ""
-	if spec.SecretRef != nil {
-		secret = spec.SecretRef.Name
-	}
-	return fmt.Sprintf("%q %q %q %q %q %t %q", spec.URL, spec.Version, spec.Tag, spec.Digest, spec.VersionFilter, spec.Insecure, secret)
+// selectionOf names what a spec asks of the registry, and as whom, to tell an
+// edit that asks for something else from one that does not.
+func selectionOf(obj *v1alpha1.ModuleSource, o outcome) string {
+	spec := &obj.Spec
+	immutable := spec.ImmutableVersions == nil || *spec.ImmutableVersions
+	return fmt.Sprintf("%q %q %q %q %q %t %q %t %t %q", spec.URL, spec.Version, spec.Tag, spec.Digest, spec.VersionFilter, spec.Insecure,
+		o.credentials, immutable, spec.AllowDowngrade, obj.Annotations[v1alpha1.AcceptDigestAnnotation])
 }
 
 // due reports whether the registry is to be asked now: because it is time,
@@ -61,7 +67,7 @@ func (s *schedule) due(obj *v1alpha1.ModuleSource, o outcome, now time.Time) boo
 	e, known := s.entries[types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}]
 	s.mu.Unlock()
 	switch {
-	case !known, e.selection != selectionOf(&obj.Spec), !now.Before(e.nextPoll.Add(-early)):
+	case !known, e.selection != selectionOf(obj, o), !now.Before(e.nextPoll.Add(-early)):
 		return true
 	case requestedAt(obj) != obj.Status.LastHandledReconcileAt:
 		return true
@@ -103,6 +109,9 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 	key := types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}
 	e := s.entries[key]
 	switch {
+	case !o.awaitingUntil.IsZero():
+		e.failures++
+		e.nextPoll = now.Add(awaitIn(e.failures, o.awaitingUntil.Sub(now)))
 	case o.err != nil && o.err.Kind == source.Transient:
 		e.failures++
 		e.nextPoll = now.Add(retryIn(obj, e.failures, o.err.RetryAfter))
@@ -115,7 +124,7 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 	}
 	switch {
 	case o.polled:
-		e.selection = selectionOf(&obj.Spec)
+		e.selection = selectionOf(obj, o)
 	case obj.Spec.Suspend:
 		e.selection = "" // When it is resumed it is due at once.
 	}
@@ -123,12 +132,42 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 		s.entries = map[types.NamespacedName]entry{}
 	}
 	s.entries[key] = e
-	return ctrl.Result{RequeueAfter: max(e.nextPoll.Sub(now), early)}
+	look := e.nextPoll
+	if o.goneUntil.After(now) && o.goneUntil.Before(look) {
+		look = o.goneUntil
+	}
+	return ctrl.Result{RequeueAfter: max(look.Sub(now), early), Priority: ptr.To(handler.LowPriority)}
 }
 
 // longest is the interval with all of its jitter.
 func longest(interval time.Duration) time.Duration {
 	return interval + time.Duration(jitter*float64(interval))
+}
+
+// wrote notes the resource version of a status that was written.
+func (s *schedule) wrote(obj *v1alpha1.ModuleSource) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	key := types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}
+	if s.entries == nil {
+		s.entries = map[types.NamespacedName]entry{}
+	}
+	e := s.entries[key]
+	e.written = obj.ResourceVersion
+	s.entries[key] = e
+}
+
+// isStale reports whether an object is older than what this process wrote: the
+// cache has not seen it yet, and a decision must not forget what it says.
+func (s *schedule) isStale(obj *v1alpha1.ModuleSource) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	written := s.entries[types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}].written
+	if written == "" {
+		return false
+	}
+	order, err := resourceversion.CompareResourceVersion(obj.ResourceVersion, written)
+	return err != nil || order < 0
 }
 
 func (s *schedule) forget(key types.NamespacedName) {
@@ -149,4 +188,11 @@ func intervalOf(obj *v1alpha1.ModuleSource) time.Duration {
 func retryIn(obj *v1alpha1.ModuleSource, failures int, retryAfter time.Duration) time.Duration {
 	delay := firstRetry << min(failures-1, 16)
 	return max(wait.Jitter(min(delay, intervalOf(obj)), jitter), retryAfter)
+}
+
+// awaitIn is when to look for a signature again: soon, and when its time has
+// passed.
+func awaitIn(failures int, left time.Duration) time.Duration {
+	delay := wait.Jitter(min(firstRetry<<min(failures-1, 16), awaitRetry), jitter)
+	return max(min(delay, left), early)
 }

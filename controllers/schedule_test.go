@@ -8,6 +8,8 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 
+	"k8s.io/utils/ptr"
+
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/internal/source"
 )
@@ -154,8 +156,14 @@ func TestScheduleDue(t *testing.T) {
 		"another filter":    {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.VersionFilter = ".*" }, after: later, want: true},
 		"another url":       {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.URL += "2" }, after: later, want: true},
 		"another protocol":  {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.Insecure = true }, after: later, want: true},
-		"another Secret":    {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.SecretRef = &v1alpha1.LocalObjectReference{Name: "s"} }, after: later, want: true},
-		"another interval":  {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.Interval.Duration = time.Hour }, after: later},
+		"other credentials": {o: func(o *outcome) { o.credentials = "other" }, after: later, want: true},
+		"mutable versions":  {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.ImmutableVersions = ptr.To(false) }, after: later, want: true},
+		"what is default":   {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.ImmutableVersions = ptr.To(true) }, after: later},
+		"downgrades":        {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.AllowDowngrade = true }, after: later, want: true},
+		"a digest is accepted": {edit: func(obj *v1alpha1.ModuleSource) {
+			obj.Annotations = map[string]string{v1alpha1.AcceptDigestAnnotation: second}
+		}, after: later, want: true},
+		"another interval": {edit: func(obj *v1alpha1.ModuleSource) { obj.Spec.Interval.Duration = time.Hour }, after: later},
 		"a person asks": {edit: func(obj *v1alpha1.ModuleSource) {
 			obj.Annotations = map[string]string{meta.ReconcileRequestAnnotation: "now"}
 		}, after: later, want: true},

@@ -53,6 +53,9 @@ const (
 	// ReasonTimestampInvalid: the timestamp is not by an authority in the
 	// trusted root, or nobody in it says when the signature was made.
 	ReasonTimestampInvalid = "TimestampInvalid"
+	// ReasonTimeMismatch: the signatures are by who may sign, at a time at which
+	// spec.verify does not count them (notBefore, notAfter).
+	ReasonTimeMismatch = "TimeMismatch"
 	// ReasonSignatureInvalid: a signature is malformed, or not over this
 	// digest.
 	ReasonSignatureInvalid = "SignatureInvalid"
@@ -62,6 +65,18 @@ const (
 	// ReasonDigestMismatch: the version or tag does not resolve to
 	// spec.digest.
 	ReasonDigestMismatch = "DigestMismatch"
+	// ReasonDigestDenied: spec.verify.denyDigests names the digest.
+	ReasonDigestDenied = "DigestDenied"
+	// ReasonVersionMutated: the version was verified at another digest, and
+	// nobody accepted this one with the annotation
+	// source.assay.dev/accept-digest.
+	ReasonVersionMutated = "VersionMutated"
+	// ReasonVersionRollback: the highest match is lower than the version that
+	// is published, and spec did not change: a tag was deleted.
+	ReasonVersionRollback = "VersionRollback"
+	// ReasonTrustWithdrawn: what spec.verify names has been gone for longer than
+	// --trust-grace, and without it too few authorities remain.
+	ReasonTrustWithdrawn = "TrustWithdrawn"
 	// ReasonVersionMismatch: the signed manifest is that of another version
 	// than the one selected.
 	ReasonVersionMismatch = "VersionMismatch"
@@ -88,6 +103,9 @@ const (
 	// ReasonTooManySignatures: the digest has more signatures than are
 	// judged.
 	ReasonTooManySignatures = "TooManySignatures"
+	// ReasonAwaitingSignature: the digest is new and has no signature yet;
+	// spec.verify.signatureGracePeriod says how long that is not a refusal.
+	ReasonAwaitingSignature = "AwaitingSignature"
 	// ReasonProgressing: not looked at yet.
 	ReasonProgressing = "Progressing"
 )

@@ -31,6 +31,9 @@ func (Credentials) Format(s fmt.State, _ rune) { _, _ = io.WriteString(s, "(cred
 // IsZero reports whether c is anonymous.
 func (c Credentials) IsZero() bool { return c.id == "" }
 
+// ID tells credentials apart and tells nothing else of them; "" for none.
+func (c Credentials) ID() string { return c.id }
+
 func (c Credentials) authenticator() authn.Authenticator {
 	if c.IsZero() {
 		return authn.Anonymous

@@ -55,7 +55,10 @@ type Error struct {
 	// RetryAfter is how long the registry asked to be left alone; 0 when it did
 	// not say.
 	RetryAfter time.Duration
-	cause      error
+	// Gone says that something that the spec names does not exist, which is more
+	// than that it cannot be read.
+	Gone  bool
+	cause error
 }
 
 func (e *Error) Error() string { return e.Message }

@@ -29,6 +29,8 @@ type Request struct {
 	Selector    registry.Selector
 	Credentials registry.Credentials
 	Policy      verify.Policy
+	// Releases is what the revision is held against.
+	Releases Releases
 	// Current is the revision that is published, served, and verified under
 	// Policy; the zero value for none. Nothing is done again for it.
 	Current registry.Revision
@@ -62,6 +64,9 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (Outcome, error) {
 	if pin := r.Selector.Pin(); pin != "" && revision.Digest != pin {
 		return Outcome{Revision: revision}, &Error{Step: StepResolve, Kind: Refused, Reason: ReasonDigestMismatch,
 			Message: fmt.Sprintf("%s: expected the pinned digest %s, found %s", revision.Version, pin, revision.Digest)}
+	}
+	if err := r.Releases.check(revision); err != nil {
+		return Outcome{Revision: revision}, err
 	}
 	if revision == r.Current {
 		return Outcome{Revision: revision, Unchanged: true}, nil

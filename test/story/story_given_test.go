@@ -2,6 +2,7 @@ package story
 
 import (
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/utils/ptr"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -9,14 +10,23 @@ import (
 	"github.com/assay-dev/assay/api/v1alpha1"
 )
 
-// change makes or replaces a Secret or ConfigMap.
+// change makes or replaces a Secret or ConfigMap, in one write.
 func (w *world) change(obj client.Object) {
 	w.t.Helper()
 	obj.SetNamespace(w.namespace)
-	if err := client.IgnoreNotFound(kube.Delete(background, obj.DeepCopyObject().(client.Object))); err != nil {
+	before := obj.DeepCopyObject().(client.Object)
+	err := kube.Get(background, client.ObjectKeyFromObject(obj), before)
+	if apierrors.IsNotFound(err) {
+		w.create(obj)
+		return
+	}
+	if err == nil {
+		obj.SetResourceVersion(before.GetResourceVersion())
+		err = kube.Update(background, obj)
+	}
+	if err != nil {
 		w.t.Fatal(err)
 	}
-	w.create(obj)
 }
 
 func (w *world) delete(obj client.Object) {

@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -54,6 +55,8 @@ type settings struct {
 	kind     string // of registry; default "referrers"
 	registry registry.Options
 	options  func(*controllers.Options)
+	// api stands between the controller and the API server; optional.
+	api func(http.RoundTripper) http.RoundTripper
 }
 
 // world is what one test has for itself: a namespace, a registry, a key, and a
@@ -118,6 +121,7 @@ func (w *world) start() {
 		Concurrent: 4, StoragePath: w.storage, StorageAddr: "127.0.0.1:0", MetricsAddr: "0", HealthAddr: "0",
 		WatchNamespaces: []string{w.namespace}, ArtifactRetention: time.Hour,
 		ArtifactLimits: controllers.DefaultArtifactLimits, UserAgent: "assay-test",
+		WatchReferences: true, TrustGrace: controllers.DefaultTrustGrace,
 		Registerer: w.metrics,
 		Log:        logr.FromSlogHandler(slog.NewTextHandler(newTestLog(w.t), nil)),
 	}
@@ -127,6 +131,9 @@ func (w *world) start() {
 	config := rest.CopyConfig(kubeconfig)
 	config.QPS, config.Burst = 1000, 1000
 	config.Wrap(w.controller.writes.wrap)
+	if w.settings.api != nil {
+		config.Wrap(w.settings.api)
+	}
 	c := w.controller
 	go func() { c.done <- controllers.Run(ctx, config, o) }()
 	w.t.Cleanup(w.stopController)
@@ -170,10 +177,12 @@ func (l *testLog) Write(b []byte) (int, error) {
 	return len(b), nil
 }
 
-// writeCounter counts what a controller writes to the API server.
+// writeCounter counts what a controller writes to the API server, and which
+// Secrets and ConfigMaps it reads.
 type writeCounter struct {
 	mu     sync.Mutex
 	writes []string
+	reads  []string
 }
 
 func (c *writeCounter) wrap(next http.RoundTripper) http.RoundTripper {
@@ -183,8 +192,24 @@ func (c *writeCounter) wrap(next http.RoundTripper) http.RoundTripper {
 			c.writes = append(c.writes, r.Method+" "+r.URL.Path)
 			c.mu.Unlock()
 		}
+		if parts := strings.Split(r.URL.Path, "/"); r.Method == http.MethodGet && len(parts) == 7 && (parts[5] == "secrets" || parts[5] == "configmaps") {
+			c.mu.Lock()
+			c.reads = append(c.reads, parts[6])
+			c.mu.Unlock()
+		}
 		return next.RoundTrip(r)
 	})
+}
+
+// takeReads returns the names of the Secrets and ConfigMaps that were read since
+// the last call, each once, in order.
+func (c *writeCounter) takeReads() []string {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	taken := slices.Clone(c.reads)
+	c.reads = nil
+	slices.Sort(taken)
+	return slices.Compact(taken)
 }
 
 type roundTripper func(*http.Request) (*http.Response, error)
@@ -242,12 +267,15 @@ func (w *world) sign(repo, digest, format string, key *signing.Key) {
 }
 
 // spec is a ModuleSource for a repository, with the world's key inline. Polls
-// come only when a test asks for them.
+// come only when a test asks for them, and no signature is waited for.
 func (w *world) spec(repo string, edit func(*v1alpha1.ModuleSourceSpec)) v1alpha1.ModuleSourceSpec {
 	s := v1alpha1.ModuleSourceSpec{
 		URL: "oci://" + w.repo(repo), Insecure: true,
 		Interval: metav1.Duration{Duration: time.Hour}, Timeout: metav1.Duration{Duration: 30 * time.Second},
-		Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{inline("release-key", w.key)}},
+		Verify: v1alpha1.Verify{
+			Authorities:          []v1alpha1.Authority{inline("release-key", w.key)},
+			SignatureGracePeriod: &metav1.Duration{},
+		},
 	}
 	if edit != nil {
 		edit(&s)
