@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"encoding/hex"
 	"regexp"
+	"slices"
 	"time"
 
 	"github.com/sigstore/sigstore-go/pkg/root"
@@ -59,11 +60,13 @@ func (s *shortfall) Error() string { return s.detail }
 // made.
 type proof struct {
 	log *LogEntry
-	// stamps are the times by timestamp authorities, times those and the log's.
+	// stamps are the times by timestamp authorities, times those and the logs'.
 	stamps, times []time.Time
 	// material is what the libraries are to trust for this signature.
 	material root.TrustedMaterial
 }
+
+const nobodySaysWhen = "no log and no timestamp authority of the trusted root says when it was made"
 
 // establish verifies what stands around a signature: log entry, timestamps, and
 // the certificate at each of the times that follow from these. It says which of
@@ -87,18 +90,17 @@ func (t terms) establish(e sigstore.SignedEntity) (proof, error) {
 	p.times = p.stamps
 	p.material = t.material(p.stamps)
 	if t.log == LogRequire {
-		if p.log, err = logged(e, entries, p.material, len(p.stamps) > 0); err != nil {
+		var promised []time.Time
+		if p.log, promised, err = logged(e, entries, p.material, len(p.stamps) > 0); err != nil {
 			return proof{}, err
 		}
-		if !p.log.IntegratedTime.IsZero() {
-			p.times = append(p.times, p.log.IntegratedTime)
-		}
+		p.times = slices.Concat(p.stamps, promised)
 	}
 	if t.key != nil {
 		return p, nil
 	}
 	if len(p.times) == 0 {
-		return proof{}, &shortfall{untimed, "no log and no timestamp authority of the trusted root says when it was made"}
+		return proof{}, &shortfall{untimed, nobodySaysWhen}
 	}
 	return p, certified(e, p)
 }
@@ -114,21 +116,36 @@ func (t terms) stamped(e sigstore.SignedEntity) ([]time.Time, error) {
 	case len(stamps) == 0 || !t.root.hasTimestamper():
 		return nil, nil
 	}
-	verified, err := sigstore.VerifySignedTimestampWithThreshold(e, t.root.material, 1)
-	if err != nil || len(verified) == 0 {
-		return nil, &shortfall{untimed, "its timestamp is of another signature, or by no authority of the trusted root"}
+	var times []time.Time
+	for _, stamp := range stamps {
+		// Each alone: of several by one authority the library takes the first.
+		verified, err := sigstore.VerifySignedTimestampWithThreshold(stampedEntity{e, stamp}, t.root.material, 1)
+		if err != nil {
+			continue
+		}
+		for _, v := range verified {
+			times = append(times, v.Time.UTC())
+		}
 	}
-	times := make([]time.Time, 0, len(verified))
-	for _, v := range verified {
-		times = append(times, v.Time.UTC())
+	if len(times) == 0 {
+		return nil, &shortfall{untimed, "its timestamp is of another signature, or by no authority of the trusted root"}
 	}
 	return times, nil
 }
 
+// stampedEntity is a signature with one of its timestamps alone.
+type stampedEntity struct {
+	sigstore.SignedEntity
+	stamp []byte
+}
+
+func (e stampedEntity) Timestamps() ([][]byte, error) { return [][]byte{e.stamp}, nil }
+
 // logged verifies the log entries, all together and each alone, and returns the
-// one to report. Where neither the entry nor, if stamped, a timestamp says when
-// it was made, only a log whose key has no last day counts.
-func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.TrustedMaterial, stamped bool) (*LogEntry, error) {
+// one to report and the times that the logs promised. Where neither the entry
+// nor, if stamped, a timestamp says when it was made, only a log whose key has
+// no last day counts.
+func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.TrustedMaterial, stamped bool) (*LogEntry, []time.Time, error) {
 	logs := material.RekorLogs()
 	known := false
 	for _, entry := range entries {
@@ -136,14 +153,15 @@ func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.Truste
 		known = known || ok
 	}
 	if !known {
-		return nil, &shortfall{wronglyLogged, "its log entry is by no log of the trusted root that was in use then"}
+		return nil, nil, &shortfall{wronglyLogged, "its log entry is by no log of the trusted root that was in use then"}
 	}
 	const spliced = "its log entry does not verify, or is that of another signature"
 	times, err := sigstore.VerifyTlogEntry(entityOf(e, entries), material, 1, true)
 	if err != nil {
-		return nil, &shortfall{wronglyLogged, spliced}
+		return nil, nil, &shortfall{wronglyLogged, spliced}
 	}
 	var best *LogEntry
+	var promised []time.Time
 	for _, entry := range entries {
 		if len(entries) > 1 {
 			times, err = sigstore.VerifyTlogEntry(entityOf(e, []*tlog.Entry{entry}), material, 1, true)
@@ -154,6 +172,7 @@ func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.Truste
 		found := &LogEntry{LogID: logID(entry), URL: logs[logID(entry)].BaseURL, Index: provenIndex(entry)}
 		if len(times) > 0 {
 			found.IntegratedTime = times[0].Time.UTC() // a local time would read the zone's file to be worded
+			promised = append(promised, found.IntegratedTime)
 		}
 		if found.IntegratedTime.IsZero() && !stamped && !logs[found.LogID].ValidityPeriodEnd.IsZero() {
 			continue
@@ -163,9 +182,9 @@ func logged(e sigstore.SignedEntity, entries []*tlog.Entry, material root.Truste
 		}
 	}
 	if best == nil {
-		return nil, &shortfall{wronglyLogged, "its log entry is that of another signature, or by a log whose key was retired, and nothing says when it was made"}
+		return nil, nil, &shortfall{wronglyLogged, "its log entry is that of another signature, or by a log whose key was retired, and nothing says when it was made"}
 	}
-	return best, nil
+	return best, promised, nil
 }
 
 func logID(entry *tlog.Entry) string { return hex.EncodeToString([]byte(entry.LogKeyID())) }
