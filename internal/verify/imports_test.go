@@ -42,7 +42,7 @@ var allowedImports = map[string][]string{
 	"strings":                    nil,
 	"unicode/utf8":               nil,
 	"context":                    {"Background"},
-	"time":                       {"Time"},
+	"time":                       {"RFC3339", "RFC3339Nano", "Time"},
 	"crypto/x509":                {"Certificate", "ParseCertificate", "ParsePKIXPublicKey", "ParsePKCS1PublicKey", "MarshalPKIXPublicKey"},
 	"github.com/digitorus/pkcs7": {"Parse"},
 	"github.com/google/go-containerregistry/pkg/v1":             {"Hash", "NewHash"},

@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"time"
 )
 
 // Bounds of a policy and of what it is applied to.
@@ -63,6 +64,14 @@ type Authority struct {
 	// verified by. Needed, except for keys with LogIgnore, where it is not
 	// looked at.
 	Root *TrustedRoot
+	// NotBefore and NotAfter are from when and until when its signatures count,
+	// both inclusive and in whole seconds; zero for no bound. With one, those
+	// signatures alone count for which a log of the root or a timestamp
+	// authority of the root says when they were made, and all that they say lies
+	// within. It is an answer to a key or an identity that was lost at a known
+	// time: who has it can sign, log and stamp now, and not in the past. NotBefore
+	// is no such answer: who holds a signature back can have it logged later.
+	NotBefore, NotAfter time.Time
 }
 
 // PolicyError is a policy that cannot be applied. Nothing was judged.
@@ -135,6 +144,9 @@ func (a Authority) validate(field string) error {
 	if a.TransparencyLog != LogRequire && a.TransparencyLog != LogIgnore {
 		return &PolicyError{field + ".transparencyLog", fmt.Sprintf("expected %q or %q, found %q", LogRequire, LogIgnore, a.TransparencyLog)}
 	}
+	if err := a.validateWindow(field); err != nil {
+		return err
+	}
 	return a.validateRoot(field)
 }
 
@@ -175,16 +187,18 @@ type authorityForm struct {
 	Identities []json.RawMessage `json:"identities,omitempty"`
 	Log        LogMode           `json:"transparencyLog"`
 	Root       string            `json:"trustedRoot,omitempty"`
+	NotBefore  string            `json:"notBefore,omitempty"`
+	NotAfter   string            `json:"notAfter,omitempty"`
 }
 
 // Hash identifies the policy and the trust material in it: "sha256:<hex>" over
 // a canonical form, in which the order of keys and of identities does not
-// count, nor a trusted root that is not looked at. Two policies of one hash
+// count, nor a trusted root that is not looked at, nor a time's zone. Two policies of one hash
 // accept the same digests with the same evidence.
 func (p Policy) Hash() string {
 	form := policyForm{Version: 1, Threshold: p.Threshold}
 	for _, a := range p.Authorities {
-		f := authorityForm{Name: a.Name, Keys: a.fingerprints(), Log: a.TransparencyLog}
+		f := authorityForm{Name: a.Name, Keys: a.fingerprints(), Log: a.TransparencyLog, NotBefore: canonical(a.NotBefore), NotAfter: canonical(a.NotAfter)}
 		for _, i := range a.Identities {
 			f.Identities = append(f.Identities, encode(i.form()))
 		}

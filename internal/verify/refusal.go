@@ -34,6 +34,9 @@ const (
 	ReasonCertificateInvalid Reason = "CertificateInvalid"
 	// ReasonIdentityMismatch: verified, by an identity that may not sign.
 	ReasonIdentityMismatch Reason = "IdentityMismatch"
+	// ReasonTimeMismatch: verified, by who may sign, and made at a time at which
+	// its authority does not count.
+	ReasonTimeMismatch Reason = "TimeMismatch"
 	// ReasonThresholdNotMet: some authorities are satisfied, too few.
 	ReasonThresholdNotMet Reason = "ThresholdNotMet"
 )
@@ -100,6 +103,8 @@ func (j *judgement) word(furthest standing) string {
 		return fmt.Sprintf("%s, found %s by %s", expected, found, j.otherSigners())
 	case overOthers:
 		return fmt.Sprintf("expected a signature over this digest, found %s by a trusted %s over something else (copied from another digest?)", found, j.kindOfSigner())
+	case mistimed:
+		return fmt.Sprintf("%s, found %s by a trusted %s at a time at which it does not count; of one, it was %s", expected, found, j.kindOfSigner(), j.detail[furthest])
 	default: // What stands around it falls short.
 		return fmt.Sprintf("%s, found %s that cannot be accepted; of one, %s", expected, found, j.detail[furthest])
 	}

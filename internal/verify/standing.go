@@ -17,6 +17,7 @@ const (
 	foreign                        // over something else, by nobody who may sign
 	otherIdentity                  // over this digest, by an identity that may not sign
 	overOthers                     // over something else, by who may sign
+	mistimed                       // over this digest, by who may sign, not at that time
 	satisfying                     // over this digest, by who may sign
 	standings                      // how many there are
 )
@@ -35,6 +36,7 @@ var reasons = [standings]Reason{
 	foreign:        ReasonSignatureInvalid,
 	otherIdentity:  ReasonIdentityMismatch,
 	overOthers:     ReasonSignatureInvalid,
+	mistimed:       ReasonTimeMismatch,
 }
 
 // finding is the standing of one signature, and a text that says more: ours, or

@@ -175,7 +175,7 @@ func judgeKey(c candidate, bare terms, a Authority, digest v1.Hash, signer *Sign
 		return finding{wronglyLogged, "its log entry does not verify"}
 	}
 	signer.Log, signer.SignedTimestamp = p.log, earliest(p.stamps)
-	return finding{standing: satisfying}
+	return a.timely(p.times)
 }
 
 // certificateFinding is what a certificate and all around it say of a
@@ -237,6 +237,11 @@ func (j *judgement) judgeIdentities(authority int, c certificateFinding, f Forma
 	allowed := slices.ContainsFunc(a.Identities, func(i Identity) bool { return i.matches(c.claims) })
 	switch {
 	case allowed && c.verdict == accepted:
+		// The window is this authority's alone; what is known of the certificate
+		// is shared with others.
+		if found := a.timely(c.proof.times); found.standing != satisfying {
+			return found
+		}
 		s := Signer{
 			Authority: a.Name, Format: f, Issuer: c.claims.issuer, Subject: c.claims.subject, Extensions: c.claims.extensions,
 			Log: c.proof.log, SignedTimestamp: earliest(c.proof.stamps),
