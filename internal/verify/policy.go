@@ -44,6 +44,10 @@ type Policy struct {
 	// Authorities are those who may sign; 1 to MaxAuthorities, of distinct
 	// names.
 	Authorities []Authority
+	// DenyDigests are refused, whoever signed them: releases that were withdrawn.
+	// Each is "sha256:<64 hexadecimal digits>", and there are at most
+	// MaxDenyDigests; one may stand there twice.
+	DenyDigests []string
 }
 
 // Authority is one party that may sign, with keys or with certificates.
@@ -91,6 +95,9 @@ func (p Policy) Validate() error {
 	}
 	if p.Threshold < 1 || p.Threshold > len(p.Authorities) {
 		return &PolicyError{"verify.threshold", fmt.Sprintf("expected 1 to %d, the number of authorities, found %d", len(p.Authorities), p.Threshold)}
+	}
+	if err := p.validateDenied(); err != nil {
+		return err
 	}
 	keys, identities, size := 0, 0, 0
 	names := map[string]bool{}
@@ -179,6 +186,7 @@ type policyForm struct {
 	Version     int             `json:"version"`
 	Threshold   int             `json:"threshold"`
 	Authorities []authorityForm `json:"authorities"`
+	DenyDigests []string        `json:"denyDigests,omitempty"`
 }
 
 type authorityForm struct {
@@ -192,11 +200,11 @@ type authorityForm struct {
 }
 
 // Hash identifies the policy and the trust material in it: "sha256:<hex>" over
-// a canonical form, in which the order of keys and of identities does not
-// count, nor a trusted root that is not looked at, nor a time's zone. Two policies of one hash
-// accept the same digests with the same evidence.
+// a canonical form, in which the order of keys, of identities and of denied
+// digests does not count, nor a trusted root that is not looked at, nor a time's
+// zone. Two policies of one hash accept the same digests with the same evidence.
 func (p Policy) Hash() string {
-	form := policyForm{Version: 1, Threshold: p.Threshold}
+	form := policyForm{Version: 1, Threshold: p.Threshold, DenyDigests: p.denied()}
 	for _, a := range p.Authorities {
 		f := authorityForm{Name: a.Name, Keys: a.fingerprints(), Log: a.TransparencyLog, NotBefore: canonical(a.NotBefore), NotAfter: canonical(a.NotAfter)}
 		for _, i := range a.Identities {

@@ -39,6 +39,9 @@ const (
 	ReasonTimeMismatch Reason = "TimeMismatch"
 	// ReasonThresholdNotMet: some authorities are satisfied, too few.
 	ReasonThresholdNotMet Reason = "ThresholdNotMet"
+	// ReasonDigestDenied: the policy denies the digest. No signature was looked
+	// at.
+	ReasonDigestDenied Reason = "DigestDenied"
 )
 
 // Refusal is the verdict no: the signatures were judged and do not suffice.

@@ -39,6 +39,9 @@ func Verify(policy Policy, digest string, signatures []Signature) (Verified, err
 	if err := policy.Validate(); err != nil {
 		return Verified{}, err
 	}
+	if policy.denies(digest) {
+		return Verified{}, &Refusal{Reason: ReasonDigestDenied, Message: digest + ": expected a digest that is not denied, found it in verify.denyDigests"}
+	}
 	if len(signatures) > MaxSignatures {
 		return Verified{}, &TooManySignaturesError{Found: len(signatures)}
 	}
