@@ -30,6 +30,17 @@ func (believing) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, erro
 
 func (believing) VerifySignature(io.Reader, io.Reader, ...signature.VerifyOption) error { return nil }
 
+// disbelieving is a verifier that accepts nothing.
+type disbelieving struct{}
+
+func (disbelieving) PublicKey(...signature.PublicKeyOption) (crypto.PublicKey, error) {
+	return nil, nil
+}
+
+func (disbelieving) VerifySignature(io.Reader, io.Reader, ...signature.VerifyOption) error {
+	return errors.New("no")
+}
+
 var digest = "sha256:" + strings.Repeat("0a", 32)
 
 // forged are signatures over digest, in both formats, for verifiers that do
@@ -56,30 +67,67 @@ func keyed(verifiers ...signature.Verifier) Policy {
 	return Policy{Threshold: 1, Authorities: []Authority{a}}
 }
 
-// A panic over one signature and one key is a no for them, and for no other.
+// A panic over one signature and one key is a no for that signature, unless
+// another key accepts it, and is counted.
 func TestPanics(t *testing.T) {
 	for _, format := range []Format{FormatCosign, FormatBundle} {
 		t.Run(string(format), func(t *testing.T) {
-			v, err := Verify(keyed(panicking{}), digest, []Signature{forged(format)})
-			var refusal *Refusal
-			if !errors.As(err, &refusal) || refusal.Reason != ReasonKeyMismatch || !v.IsZero() {
-				t.Errorf("expected %s, found %v", ReasonKeyMismatch, err)
+			for name, policy := range map[string]Policy{
+				"one key": keyed(panicking{}), "beside a key that did not sign": keyed(panicking{}, disbelieving{}), "after it": keyed(disbelieving{}, panicking{}),
+			} {
+				v, err := Verify(policy, digest, []Signature{forged(format)})
+				var refusal *Refusal
+				if !errors.As(err, &refusal) || refusal.Reason != ReasonSignatureInvalid || refusal.Panics != 1 || !v.IsZero() {
+					t.Fatalf("%s: expected %s, found %+v", name, ReasonSignatureInvalid, err)
+				}
+				if !strings.HasSuffix(refusal.Message, "found 1 signature that cannot be judged: a library failed at it") {
+					t.Error(refusal.Message)
+				}
 			}
-			v, err = Verify(keyed(panicking{}, believing{}, panicking{}), digest, []Signature{{}, forged(format), {}})
-			if err != nil || v.Signers()[0].KeyFingerprint != "b" {
-				t.Errorf("a panic stands in the way of another key: %v", err)
+			v, err := Verify(keyed(panicking{}, believing{}, panicking{}), digest, []Signature{{}, forged(format), {}})
+			if err != nil || v.Signers()[0].KeyFingerprint != "b" || v.Panics() != 1 {
+				t.Errorf("a panic stands in the way of another key: %+v, %v", v, err)
+			}
+			// The same bytes are judged once, and panic once.
+			var refusal *Refusal
+			if _, err = Verify(keyed(panicking{}, panicking{}), digest, []Signature{forged(format), forged(format)}); !errors.As(err, &refusal) || refusal.Panics != 2 {
+				t.Errorf("expected 2 panics, found %+v", err)
 			}
 		})
 	}
 }
 
-func TestGuarded(t *testing.T) {
-	panics := func() finding { panic(errors.New("any value")) }
-	if got := guarded(panics, finding{standing: broken}); got.standing != broken {
-		t.Errorf("expected the no that was given, found %+v", got)
+// Panics do not change what is judged: the policies have one hash, and what is
+// refused for a better reason keeps it.
+func TestPanicsBesideOthers(t *testing.T) {
+	var refusal *Refusal
+	over := forged(FormatCosign)
+	over.Payload = []byte(strings.Replace(string(over.Payload), "0a", "0b", 1))
+	policy := keyed(panicking{})
+	policy.Authorities = append(policy.Authorities, keyed(believing{}).Authorities[0])
+	policy.Authorities[1].Name, policy.Threshold = "b", 2
+	for _, all := range [][]Signature{{over, {}}, {{}, over}} {
+		if _, err := Verify(policy, digest, all); !errors.As(err, &refusal) || refusal.Reason != ReasonSignatureInvalid || refusal.Panics != 1 {
+			t.Errorf("found %+v", err)
+		}
 	}
-	if got := guarded(func() finding { return finding{standing: unlogged} }, finding{standing: broken}); got.standing != unlogged {
-		t.Errorf("expected what the function found, found %+v", got)
+	if _, err := Verify(policy, digest, []Signature{forged(FormatBundle)}); !errors.As(err, &refusal) || refusal.Reason != ReasonThresholdNotMet || refusal.Panics != 1 {
+		t.Errorf("found %+v", err)
+	}
+	if v, err := Verify(keyed(believing{}), digest, []Signature{forged(FormatBundle)}); err != nil || v.Panics() != 0 {
+		t.Errorf("found %+v, %v", v, err)
+	}
+}
+
+func TestGuarded(t *testing.T) {
+	faults := 0
+	for range 2 {
+		if got := guarded(&faults, func() finding { panic(errors.New("any value")) }); got != (finding{standing: faulted}) {
+			t.Errorf("expected a fault, found %+v", got)
+		}
+	}
+	if got := guarded(&faults, func() finding { return finding{standing: unlogged} }); got.standing != unlogged || faults != 2 {
+		t.Errorf("expected what the function found, and 2 faults, found %+v and %d", got, faults)
 	}
 }
 

@@ -180,7 +180,8 @@ func pae(payloadType string, payload []byte) []byte {
 
 func base64Of(raw []byte) string { return base64.StdEncoding.EncodeToString(raw) }
 
-// wantVerified fails the test unless the verdict is yes, with evidence.
+// wantVerified fails the test unless the verdict is yes, with evidence, and
+// nothing panicked.
 func wantVerified(t testing.TB, policy verify.Policy, digest string, signatures ...verify.Signature) verify.Verified {
 	t.Helper()
 	v, err := verify.Verify(policy, digest, signatures)
@@ -190,10 +191,14 @@ func wantVerified(t testing.TB, policy verify.Policy, digest string, signatures 
 	if v.IsZero() || v.Digest() != digest || v.PolicyHash() != policy.Hash() || len(v.Signers()) < policy.Threshold {
 		t.Fatalf("the yes does not say what was judged: %+v", v)
 	}
+	if v.Panics() != 0 {
+		t.Fatalf("%d panics", v.Panics())
+	}
 	return v
 }
 
-// wantRefusal fails the test unless the verdict is no, for this reason.
+// wantRefusal fails the test unless the verdict is no, for this reason, and
+// nothing panicked.
 func wantRefusal(t testing.TB, want verify.Reason, policy verify.Policy, digest string, signatures ...verify.Signature) *verify.Refusal {
 	t.Helper()
 	v, err := verify.Verify(policy, digest, signatures)
@@ -206,6 +211,9 @@ func wantRefusal(t testing.TB, want verify.Reason, policy verify.Policy, digest 
 	}
 	if refusal.Reason != want {
 		t.Fatalf("expected %s, found %s: %s", want, refusal.Reason, refusal.Message)
+	}
+	if refusal.Panics != 0 {
+		t.Fatalf("%s after %d panics: %s", want, refusal.Panics, refusal.Message)
 	}
 	return refusal
 }

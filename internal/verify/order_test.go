@@ -15,7 +15,8 @@ func (panickingCandidate) judge(terms, proof, v1.Hash) result          { panic("
 
 // A library that panics refuses.
 func TestCertifyPanics(t *testing.T) {
-	if got := certify(panickingCandidate{}, terms{}, v1.Hash{}); got.verdict != wrongKey || got.standing != unreadable {
+	j := &judgement{}
+	if got := j.certify(panickingCandidate{}, terms{}); got.verdict != wrongKey || got.standing != faulted || j.faults != 1 {
 		t.Errorf("%+v", got)
 	}
 }

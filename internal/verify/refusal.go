@@ -16,7 +16,8 @@ type Reason string
 const (
 	// ReasonNoSignature: nothing that counts as a signature was found.
 	ReasonNoSignature Reason = "NoSignature"
-	// ReasonSignatureInvalid: malformed, or not over this digest.
+	// ReasonSignatureInvalid: malformed, or not over this digest, or it makes a
+	// library fail.
 	ReasonSignatureInvalid Reason = "SignatureInvalid"
 	// ReasonKeyMismatch: well formed, but no trusted key verifies it.
 	ReasonKeyMismatch Reason = "KeyMismatch"
@@ -55,6 +56,9 @@ type Refusal struct {
 	// ByRoot says that some signature fell short by what the trusted root holds:
 	// by a newer one it may not, such as where the key of a log is new.
 	ByRoot bool
+	// Panics is how many panics of libraries were caught on the way. It must be
+	// 0: see [Verified.Panics].
+	Panics int
 }
 
 func (r *Refusal) Error() string { return r.Message }
@@ -67,10 +71,23 @@ func (e *TooManySignaturesError) Error() string {
 	return "too many signatures to judge: " + countOf(e.Found, "signature") + ", at most " + countOf(MaxSignatures, "signature")
 }
 
+// StoppedError says that nothing was judged, because the verdict was stopped
+// before it was reached.
+type StoppedError struct {
+	// Signatures is how many there were to judge.
+	Signatures int
+	// Panics is as in [Verified.Panics].
+	Panics int
+}
+
+func (e *StoppedError) Error() string {
+	return "the verdict on " + countOf(e.Signatures, "signature") + " was stopped: nothing was judged"
+}
+
 // refusal words the verdict no.
 func (j *judgement) refusal(signers []Signer) *Refusal {
 	if len(signers) > 0 {
-		return &Refusal{ByRoot: j.byRoot, Reason: ReasonThresholdNotMet, Message: fmt.Sprintf(
+		return &Refusal{ByRoot: j.byRoot, Panics: j.faults, Reason: ReasonThresholdNotMet, Message: fmt.Sprintf(
 			"%s: expected distinct signers for %s of %d, found %d: %s",
 			j.digest, countOf(j.policy.Threshold, "authority"), len(j.policy.Authorities), len(signers), j.assignment(signers))}
 	}
@@ -80,7 +97,7 @@ func (j *judgement) refusal(signers []Signer) *Refusal {
 			furthest = s
 		}
 	}
-	return &Refusal{ByRoot: j.byRoot, Reason: reasons[furthest], Message: fmt.Sprintf("%s: %s", j.digest, j.word(furthest))}
+	return &Refusal{ByRoot: j.byRoot, Panics: j.faults, Reason: reasons[furthest], Message: fmt.Sprintf("%s: %s", j.digest, j.word(furthest))}
 }
 
 // word says what was expected and what was found.
@@ -94,6 +111,8 @@ func (j *judgement) word(furthest standing) string {
 		return fmt.Sprintf("%s, found none; %s found, which is not a signature", expected, countOf(j.count[attestation], "attestation"))
 	case unreadable:
 		return fmt.Sprintf("%s, found %s that cannot be read; of one, %s", expected, found, j.detail[furthest])
+	case faulted:
+		return fmt.Sprintf("%s, found %s that cannot be judged: a library failed at it", expected, found)
 	case uncertificated:
 		return fmt.Sprintf("%s, found %s by a key, without a certificate", expected, found)
 	case byOthers:

@@ -7,6 +7,7 @@ type standing int
 const (
 	attestation    standing = iota // not a signature
 	unreadable                     // malformed
+	faulted                        // judging it made a library panic
 	uncertificated                 // by a key, where a certificate is wanted
 	byOthers                       // no trusted key made it
 	unlogged                       // no log recorded it
@@ -26,6 +27,7 @@ const (
 var reasons = [standings]Reason{
 	attestation:    ReasonNoSignature,
 	unreadable:     ReasonSignatureInvalid,
+	faulted:        ReasonSignatureInvalid,
 	uncertificated: ReasonCertificateInvalid,
 	byOthers:       ReasonKeyMismatch,
 	unlogged:       ReasonTransparencyLogMissing,

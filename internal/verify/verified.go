@@ -6,8 +6,8 @@ import (
 	"time"
 )
 
-// Verified is the proof that a digest was judged and accepted. Only [Verify]
-// makes one: its fields are unexported, and whoever takes a Verified must
+// Verified is the proof that a digest was judged and accepted. Only [Verify] and
+// [VerifyUntil] make one: its fields are unexported, and whoever takes a Verified must
 // refuse the zero value (see [Verified.IsZero]). Fetching and publishing take
 // a Verified, so that no code path leads from registry bytes to a published
 // artifact without a verdict.
@@ -15,6 +15,7 @@ type Verified struct {
 	digest     string
 	policyHash string
 	signers    []Signer
+	panics     int
 }
 
 // Signer is one accepted signature: the evidence that status reports. All of it
@@ -99,3 +100,9 @@ func (v Verified) PolicyHash() string { return v.policyHash }
 // Signers are the accepted signatures, one for each satisfied authority, in
 // the order of the policy's authorities. The caller may keep the slice.
 func (v Verified) Signers() []Signer { return slices.Clone(v.signers) }
+
+// Panics is how many panics of libraries over untrusted bytes were caught on the
+// way to the verdict. It must be 0, also where signatures are hostile: what is
+// known to make a library panic is refused before it gets there. Each is a
+// defect to be looked for; a signature that causes one counts for nothing.
+func (v Verified) Panics() int { return v.panics }

@@ -33,7 +33,7 @@ func TestVerifiedIsSealed(t *testing.T) {
 	for i := range reflect.PointerTo(proof).NumMethod() {
 		methods = append(methods, reflect.PointerTo(proof).Method(i).Name)
 	}
-	if diff := cmp.Diff([]string{"Digest", "IsZero", "PolicyHash", "Signers"}, methods); diff != "" {
+	if diff := cmp.Diff([]string{"Digest", "IsZero", "Panics", "PolicyHash", "Signers"}, methods); diff != "" {
 		t.Errorf("methods (-want +got):\n%s", diff)
 	}
 	if got := proof.NumMethod(); got != len(methods) {
@@ -41,7 +41,7 @@ func TestVerifiedIsSealed(t *testing.T) {
 	}
 }
 
-// Inside the package, only Verify makes one that is not zero, once, and nothing
+// Inside the package, only VerifyUntil makes one that is not zero, once, and nothing
 // writes to one.
 func TestOnlyVerifyMakesAVerified(t *testing.T) {
 	var makers []string
@@ -77,7 +77,7 @@ func TestOnlyVerifyMakesAVerified(t *testing.T) {
 			})
 		}
 	}
-	if diff := cmp.Diff([]string{"Verify"}, makers); diff != "" {
+	if diff := cmp.Diff([]string{"VerifyUntil"}, makers); diff != "" {
 		t.Errorf("who makes a Verified (-want +got):\n%s", diff)
 	}
 }

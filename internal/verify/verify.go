@@ -1,11 +1,8 @@
 package verify
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
-	"slices"
-	"time"
 
 	v1 "github.com/google/go-containerregistry/pkg/v1"
 	sigstore "github.com/sigstore/sigstore-go/pkg/verify"
@@ -34,42 +31,72 @@ type candidate interface {
 // found for it. The error is a *Refusal when they do not suffice, a
 // *PolicyError when the policy cannot be applied, and a
 // *TooManySignaturesError when there are too many to judge; in the latter two
-// nothing was judged.
+// nothing was judged. Nothing stops it: see [VerifyUntil].
 func Verify(policy Policy, digest string, signatures []Signature) (Verified, error) {
-	if err := policy.Validate(); err != nil {
+	return VerifyUntil(func() bool { return false }, policy, digest, signatures)
+}
+
+// VerifyUntil is [Verify] with an end: stop is asked between the units of work,
+// of which there is one for each signature and authority, and for each key. Once
+// it says true the error is a *StoppedError, and nothing was judged: what was
+// found until then is part of no answer.
+//
+// A panic anywhere in here, its caller's stop included, is a *Refusal.
+func VerifyUntil(stop func() bool, policy Policy, digest string, signatures []Signature) (v Verified, err error) {
+	hash, _ := v1.NewHash(digest) // the zero value for what is none
+	j := &judgement{policy: policy, digest: hash, stop: stop, satisfied: make([]map[string]Signer, len(policy.Authorities)), others: map[string]bool{}}
+	defer func() {
+		if recover() != nil {
+			v, err = Verified{}, j.faultRefusal(digest)
+		}
+	}()
+	signers, err := j.reach(digest, signatures)
+	if err != nil {
 		return Verified{}, err
 	}
-	if policy.denies(digest) {
-		return Verified{}, &Refusal{Reason: ReasonDigestDenied, Message: digest + ": expected a digest that is not denied, found it in verify.denyDigests"}
+	return Verified{digest: j.digest.String(), policyHash: policy.Hash(), signers: signers, panics: j.faults}, nil
+}
+
+// reach reaches the verdict: who signed, enough of them, or the error.
+func (j *judgement) reach(digest string, signatures []Signature) ([]Signer, error) {
+	if err := j.policy.Validate(); err != nil {
+		return nil, err
+	}
+	if j.policy.denies(digest) {
+		return nil, &Refusal{Reason: ReasonDigestDenied, Message: digest + ": expected a digest that is not denied, found it in verify.denyDigests"}
 	}
 	if len(signatures) > MaxSignatures {
-		return Verified{}, &TooManySignaturesError{Found: len(signatures)}
+		return nil, &TooManySignaturesError{Found: len(signatures)}
 	}
-	hash, err := v1.NewHash(digest)
-	if err != nil || hash.Algorithm != "sha256" {
-		return Verified{}, &Refusal{Reason: ReasonSignatureInvalid, Message: fmt.Sprintf("expected a sha256 digest, found %.100q", digest)}
+	if j.digest.Algorithm != "sha256" {
+		return nil, &Refusal{Reason: ReasonSignatureInvalid, Message: fmt.Sprintf("expected a sha256 digest, found %.100q", digest)}
 	}
-
-	j := judgement{policy: policy, digest: hash, satisfied: make([]map[string]Signer, len(policy.Authorities)), others: map[string]bool{}}
 	judged := map[[3]string]finding{} // The same bytes, listed a hundred times, are judged once.
 	for _, s := range signatures {
 		bytes := [3]string{string(s.Format), string(s.Payload), string(s.Annotations)}
 		if _, ok := judged[bytes]; !ok {
 			judged[bytes] = j.judge(s)
 		}
+		if j.stopped {
+			return nil, &StoppedError{Signatures: len(signatures), Panics: j.faults}
+		}
 		j.note(judged[bytes])
 	}
-	signers := j.match()
-	if len(signers) < policy.Threshold {
-		return Verified{}, j.refusal(signers)
+	signers := match(j.satisfied)
+	if len(signers) < j.policy.Threshold {
+		return nil, j.refusal(signers)
 	}
-	return Verified{digest: hash.String(), policyHash: policy.Hash(), signers: signers}, nil
+	return signers, nil
 }
 
 // judgement collects what the signatures of one digest prove.
 type judgement struct {
 	policy Policy
 	digest v1.Hash
+	// stop says that the verdict is not waited for any more, and stopped that it
+	// once did.
+	stop    func() bool
+	stopped bool
 	// satisfied holds, for each authority, who satisfied it, by who it is.
 	satisfied []map[string]Signer
 	// count is how many signatures ended at each standing, and detail the text
@@ -80,6 +107,15 @@ type judgement struct {
 	byRoot bool
 	// others are the identities whose signatures verified and may not sign.
 	others map[string]bool
+	// faults counts the panics.
+	faults int
+}
+
+// ends asks whether to stop, before a unit of work. Whoever said so once is not
+// asked again.
+func (j *judgement) ends() bool {
+	j.stopped = j.stopped || j.stop()
+	return j.stopped
 }
 
 func (j *judgement) note(f finding) {
@@ -88,25 +124,42 @@ func (j *judgement) note(f finding) {
 	}
 }
 
-// judge judges one signature for every authority.
+// judge judges one signature for every authority, and notes whom it satisfies.
+// One that made a library panic stands as such, whatever else was found. Where
+// the verdict is stopped on the way, what it returns means nothing.
 func (j *judgement) judge(s Signature) finding {
-	c, err := read(s)
+	before := j.faults
+	best := j.judgeWhole(s)
+	if j.faults > before {
+		return finding{standing: faulted}
+	}
+	return best
+}
+
+func (j *judgement) judgeWhole(s Signature) finding {
+	best := finding{standing: attestation}
+	if j.ends() {
+		return best
+	}
+	c, err := j.read(s)
 	switch {
 	case errors.Is(err, errNotASignature):
-		return finding{standing: attestation}
+		return best
 	case err != nil:
 		return finding{unreadable, err.Error()}
 	}
-	best := finding{standing: attestation}
 	certificates := map[terms]certificateFinding{} // judged once, whatever the number of identities
 	for i, a := range j.policy.Authorities {
+		if j.ends() {
+			return best
+		}
 		var found finding
 		if len(a.Keys) > 0 {
 			found = j.judgeKeys(i, c, s.Format)
 		} else {
 			t := terms{root: a.Root, log: a.TransparencyLog}
 			if _, ok := certificates[t]; !ok {
-				certificates[t] = certify(c, t, j.digest)
+				certificates[t] = j.certify(c, t)
 			}
 			found = j.judgeIdentities(i, certificates[t], s.Format)
 		}
@@ -116,12 +169,18 @@ func (j *judgement) judge(s Signature) finding {
 	return best
 }
 
-func read(s Signature) (c candidate, err error) {
-	defer func() {
-		if recover() != nil {
-			c, err = nil, errors.New("it cannot be read")
-		}
-	}()
+func (j *judgement) read(s Signature) (c candidate, err error) {
+	guarded(&j.faults, func() finding {
+		c, err = readAs(s)
+		return finding{}
+	})
+	if c == nil && err == nil {
+		err = errors.New("it cannot be read") // It panicked.
+	}
+	return c, err
+}
+
+func readAs(s Signature) (candidate, error) {
 	switch s.Format {
 	case FormatCosign:
 		return readCosign(s)
@@ -130,182 +189,4 @@ func read(s Signature) (c candidate, err error) {
 	default:
 		return nil, fmt.Errorf("its format is unknown")
 	}
-}
-
-// judgeKeys judges a signature under each key of an authority.
-func (j *judgement) judgeKeys(authority int, c candidate, f Format) finding {
-	a := j.policy.Authorities[authority]
-	best := finding{standing: byOthers}
-	for _, k := range a.Keys {
-		signer := Signer{Authority: a.Name, Format: f, KeyFingerprint: k.fingerprint}
-		for _, v := range k.verifiers {
-			found := guarded(func() finding {
-				return judgeKey(c, terms{key: v, log: LogIgnore}, a, j.digest, &signer)
-			}, finding{standing: byOthers})
-			if found.standing == satisfying {
-				j.satisfy(authority, signer.id(), signer)
-				return found
-			}
-			best = best.better(found)
-		}
-	}
-	return best
-}
-
-// judgeKey judges a signature under one key, in one of the ways in which it
-// signs: first whether the key made it, and then, where the authority requires
-// a log, what stands around it.
-func judgeKey(c candidate, bare terms, a Authority, digest v1.Hash, signer *Signer) finding {
-	switch c.judge(bare, proof{material: bare.material(nil)}, digest) {
-	case wrongKey:
-		return finding{standing: byOthers}
-	case wrongDigest:
-		return finding{standing: overOthers}
-	}
-	if !a.needsRoot() {
-		return finding{standing: satisfying}
-	}
-	t := terms{key: bare.key, root: a.Root, log: a.TransparencyLog}
-	e, err := c.entity(t)
-	if err != nil {
-		return finding{wronglyLogged, err.Error()} // The key made it, so it is not unreadable.
-	}
-	p, err := t.establish(e)
-	if err != nil {
-		return fallsShort(err)
-	}
-	if c.judge(t, p, digest) != accepted {
-		return finding{wronglyLogged, "its log entry does not verify"}
-	}
-	signer.Log, signer.SignedTimestamp = p.log, earliest(p.stamps)
-	return a.timely(p.times)
-}
-
-// certificateFinding is what a certificate and all around it say of a
-// signature, before anybody asks whose it is.
-type certificateFinding struct {
-	finding
-	verdict result // wrongDigest or accepted; else the finding holds
-	claims  claims
-	proof   proof
-	key     string // the fingerprint of the certificate's key
-}
-
-// certify judges a signature by its certificate.
-func certify(c candidate, t terms, digest v1.Hash) certificateFinding {
-	unreadableFinding := certificateFinding{finding: finding{unreadable, "it cannot be read"}}
-	return guarded(func() certificateFinding {
-		e, err := c.entity(t)
-		if err != nil {
-			return certificateFinding{finding: finding{unreadable, err.Error()}}
-		}
-		leaf, err := leafOf(e)
-		switch {
-		case err != nil:
-			return unreadableFinding
-		case leaf == nil:
-			return certificateFinding{finding: finding{standing: uncertificated}}
-		}
-		p, err := t.establish(e)
-		if err != nil {
-			return certificateFinding{finding: fallsShort(err)}
-		}
-		who, err := readClaims(leaf)
-		if err != nil {
-			return certificateFinding{finding: finding{uncertified, "of its certificate, " + err.Error()}}
-		}
-		verdict := c.judge(t, p, digest)
-		if verdict == wrongKey {
-			return certificateFinding{finding: finding{standing: broken}}
-		}
-		return certificateFinding{verdict: verdict, claims: who, proof: p, key: fingerprintOf(leaf)}
-	}, unreadableFinding)
-}
-
-func leafOf(e sigstore.SignedEntity) (*x509.Certificate, error) {
-	content, err := e.VerificationContent()
-	if err != nil {
-		return nil, err
-	}
-	return content.Certificate(), nil
-}
-
-// judgeIdentities asks whether whom a verified certificate names may sign for
-// an authority.
-func (j *judgement) judgeIdentities(authority int, c certificateFinding, f Format) finding {
-	if c.verdict == wrongKey {
-		return c.finding
-	}
-	a := j.policy.Authorities[authority]
-	allowed := slices.ContainsFunc(a.Identities, func(i Identity) bool { return i.matches(c.claims) })
-	switch {
-	case allowed && c.verdict == accepted:
-		// The window is this authority's alone; what is known of the certificate
-		// is shared with others.
-		if found := a.timely(c.proof.times); found.standing != satisfying {
-			return found
-		}
-		s := Signer{
-			Authority: a.Name, Format: f, Issuer: c.claims.issuer, Subject: c.claims.subject, Extensions: c.claims.extensions,
-			Log: c.proof.log, SignedTimestamp: earliest(c.proof.stamps),
-		}
-		j.satisfy(authority, j.signerID(s, c.key), s)
-		return finding{standing: satisfying}
-	case allowed:
-		return finding{standing: overOthers}
-	case c.verdict == accepted:
-		j.others[c.claims.describe(a.Identities)] = true
-		return finding{standing: otherIdentity}
-	default:
-		return finding{standing: foreign}
-	}
-}
-
-// signerID is whose a signature by a certificate is: its identity's, or that of
-// a key of the policy, if the certificate is for that very key. One signature
-// would count for two authorities otherwise.
-func (j *judgement) signerID(s Signer, key string) string {
-	for _, a := range j.policy.Authorities {
-		if slices.Contains(a.fingerprints(), key) {
-			return Signer{KeyFingerprint: key}.id()
-		}
-	}
-	return s.id()
-}
-
-// satisfy notes that a signer satisfied an authority. Of several signatures by
-// one signer it keeps the one that sorts first.
-func (j *judgement) satisfy(authority int, id string, s Signer) {
-	if j.satisfied[authority] == nil {
-		j.satisfied[authority] = map[string]Signer{}
-	}
-	if known, ok := j.satisfied[authority][id]; !ok || s.before(known) {
-		j.satisfied[authority][id] = s
-	}
-}
-
-func fallsShort(err error) finding {
-	var s *shortfall
-	if errors.As(err, &s) {
-		return finding{s.standing, s.detail}
-	}
-	return finding{unreadable, "it cannot be read"}
-}
-
-func earliest(times []time.Time) time.Time {
-	if len(times) == 0 {
-		return time.Time{}
-	}
-	return slices.MinFunc(times, time.Time.Compare)
-}
-
-// guarded turns a panic of a library over untrusted bytes into a no for that
-// signature: the last resort, so that no input can end the process.
-func guarded[T any](judge func() T, no T) (found T) {
-	defer func() {
-		if recover() != nil {
-			found = no
-		}
-	}()
-	return judge()
 }
