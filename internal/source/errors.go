@@ -74,6 +74,7 @@ func fail(step Step, err error) *Error {
 		refusal *verify.Refusal
 		policy  *verify.PolicyError
 		tooMany *verify.TooManySignaturesError
+		stopped *verify.StoppedError
 		remote  *registry.Error
 		local   *artifact.Error
 	)
@@ -84,6 +85,9 @@ func fail(step Step, err error) *Error {
 		e.Kind, e.Reason = Invalid, ReasonInvalidTrust
 	case errors.As(err, &tooMany):
 		e.Reason = string(registry.TooManySignatures)
+	case errors.As(err, &stopped):
+		e.Reason = string(registry.TooManySignatures)
+		e.Message += ": it did not end within spec.timeout, which bounds the whole attempt"
 	case errors.As(err, &remote):
 		e.Kind, e.Reason, e.RetryAfter = remoteKind(remote.Reason), string(remote.Reason), remote.RetryAfter
 	case errors.As(err, &local):

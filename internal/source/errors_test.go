@@ -72,6 +72,18 @@ func TestFail(t *testing.T) {
 	}
 }
 
+// A verdict that was stopped is none, and the message names what stopped it.
+func TestFailOfAStoppedVerdict(t *testing.T) {
+	cause := &verify.StoppedError{Signatures: 128}
+	for _, err := range []error{cause, fmt.Errorf("while testing: %w", cause)} {
+		found := fail(StepVerify, err)
+		want := err.Error() + ": it did not end within spec.timeout, which bounds the whole attempt"
+		if found.Step != StepVerify || found.Kind != Transient || found.Reason != v1alpha1.ReasonTooManySignatures || found.Message != want || !errors.Is(found, cause) {
+			t.Errorf("expected %q, found %+v", want, found)
+		}
+	}
+}
+
 func TestFailKeepsRetryAfter(t *testing.T) {
 	found := fail(StepResolve, &registry.Error{Reason: registry.RateLimited, RetryAfter: 7 * time.Second})
 	if found.RetryAfter != 7*time.Second {

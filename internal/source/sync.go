@@ -90,10 +90,16 @@ func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revis
 	return s.acquire(ctx, client, r, revision)
 }
 
-// Judge judges a digest by signatures that were kept, asking nobody.
+// Judge judges a digest by signatures that were kept, asking nobody. Nothing
+// stops it, however long it takes: trust that was withdrawn takes effect.
 func (s *Syncer) Judge(policy verify.Policy, digest string, kept []verify.Signature) (verify.Verified, error) {
+	return s.judge(func() bool { return false }, policy, digest, kept)
+}
+
+// judge judges until stop says true: what is not published yet can wait.
+func (s *Syncer) judge(stop func() bool, policy verify.Policy, digest string, signatures []verify.Signature) (verify.Verified, error) {
 	defer s.time(StepVerify)()
-	v, err := verify.Verify(policy, digest, kept)
+	v, err := verify.VerifyUntil(stop, policy, digest, signatures)
 	if err != nil {
 		return verify.Verified{}, fail(StepVerify, err)
 	}
@@ -115,10 +121,13 @@ func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request
 func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request, revision registry.Revision) (Outcome, error) {
 	o := Outcome{Revision: revision}
 	signatures, err := s.signatures(ctx, client, revision)
+	if err == nil && ctx.Err() != nil { // Not too many, but too late.
+		err = fmt.Errorf("%s: its signatures came when spec.timeout had ended: %w", revision.Digest, ctx.Err())
+	}
 	if err != nil {
 		return o, fail(StepSignatures, err)
 	}
-	if o.Verified, err = s.Judge(r.Policy, revision.Digest, signatures); err != nil {
+	if o.Verified, err = s.judge(func() bool { return ctx.Err() != nil }, r.Policy, revision.Digest, signatures); err != nil {
 		return o, err
 	}
 	dir, cleanup, err := s.Store.TempDir()

@@ -4,6 +4,7 @@ import (
 	"cmp"
 	"context"
 	"errors"
+	"fmt"
 	"io/fs"
 	"net/http"
 	"os"
@@ -417,5 +418,52 @@ func TestJudge(t *testing.T) {
 	b.syncer.Observe = nil
 	if _, err := b.syncer.Judge(policy, digest, kept); err != nil {
 		t.Error(err)
+	}
+}
+
+// A verdict on what is not published yet ends with the attempt, and is then none;
+// one on what is published does not.
+func TestVerdictEndsWithTheAttempt(t *testing.T) {
+	// The clock is asked at the start and the end of each step: the attempt ends
+	// with one of these.
+	const endOfSignatures, startOfVerify = 4, 5
+	tests := map[string]struct {
+		ends   int
+		step   Step
+		reason string
+		says   string
+	}{
+		"while it is judged": {startOfVerify, StepVerify, v1alpha1.ReasonTooManySignatures, "the verdict on 1 signature was stopped: nothing was judged: it did not end within spec.timeout"},
+		"before":             {endOfSignatures, StepSignatures, v1alpha1.ReasonRegistryUnavailable, "its signatures came when spec.timeout had ended"},
+	}
+	for name, tt := range tests {
+		for _, rebuild := range []bool{false, true} {
+			t.Run(fmt.Sprintf("%s, rebuilt %t", name, rebuild), func(t *testing.T) {
+				b := newBench(t)
+				digest := b.push("1.0.0", module.Options{Version: "1.0.0"}, true)
+				request := b.request("1.0.0", "")
+				ctx, cancel := context.WithCancel(t.Context())
+				defer cancel()
+				asked := 0
+				b.syncer.Now = func() time.Time {
+					if asked++; asked == tt.ends {
+						cancel()
+					}
+					return time.Time{}
+				}
+				revision := registry.Revision{Version: "1.0.0", Digest: digest}
+				run := func() (Outcome, error) { return b.syncer.Sync(ctx, request) }
+				if rebuild {
+					run = func() (Outcome, error) { return b.syncer.Rebuild(ctx, request, revision) }
+				}
+				o, err := run()
+				if e := asError(t, err); e.Step != tt.step || e.Kind != Transient || e.Reason != tt.reason || !strings.Contains(e.Message, tt.says) {
+					t.Errorf("found %+v", e)
+				}
+				if !o.Verified.IsZero() || o.Published != (artifact.Published{}) || o.Revision != revision || len(archives(t, b.root)) != 0 {
+					t.Errorf("found %+v", o)
+				}
+			})
+		}
 	}
 }
