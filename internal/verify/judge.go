@@ -56,7 +56,7 @@ func judgeKey(c candidate, bare terms, a Authority, digest v1.Hash, signer *Sign
 		return fallsShort(err)
 	}
 	if c.judge(t, p, digest) != accepted {
-		return finding{wronglyLogged, "its log entry does not verify"}
+		return finding{wronglyLogged, "the library of its format refuses it together with its log entry, which verifies alone"}
 	}
 	signer.Log, signer.SignedTimestamp = p.log, earliest(p.stamps)
 	return a.timely(p.times)

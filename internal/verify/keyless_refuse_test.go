@@ -426,7 +426,7 @@ func TestKeylessReasonIsThatOfTheFurthest(t *testing.T) {
 		{verify.ReasonTransparencyLogInvalid, "by no log of the trusted root", made(func(a *attempt) { a.request.LogBy = theirs(t) })},
 		{verify.ReasonTimestampInvalid, "says when it was made", made(func(a *attempt) { a.request.Log = sigstore.Rekor2 })},
 		{verify.ReasonCertificateInvalid, "issued its certificate", made(func(a *attempt) { a.issuedBy = theirs(t) })},
-		{verify.ReasonSignatureInvalid, "that its certificate does not verify", made(func(a *attempt) {
+		{verify.ReasonSignatureInvalid, "that the library of its format refuses, though all around it verifies", made(func(a *attempt) {
 			a.edit = func(t testing.TB, s *sigstore.Signed) { s.Signature[len(s.Signature)-1] ^= 1; relog(t, s) }
 		})},
 		{verify.ReasonSignatureInvalid, "1 signature over something else", made(func(a *attempt) {

@@ -118,7 +118,7 @@ func (j *judgement) word(furthest standing) string {
 	case byOthers:
 		return fmt.Sprintf("%s, found %s that no trusted key verifies", expected, found)
 	case broken:
-		return fmt.Sprintf("%s, found %s that its certificate does not verify", expected, found)
+		return fmt.Sprintf("%s, found %s that the library of its format refuses, though all around it verifies (not made by its certificate's key?)", expected, found)
 	case foreign:
 		return fmt.Sprintf("%s, found %s over something else", expected, found)
 	case otherIdentity:

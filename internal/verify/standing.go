@@ -14,7 +14,7 @@ const (
 	wronglyLogged                  // its log entry does not verify
 	untimed                        // nobody trusted says when it was made
 	uncertified                    // its certificate does not verify
-	broken                         // its certificate's key did not make it
+	broken                         // all around it verifies, and the library refuses it
 	foreign                        // over something else, by nobody who may sign
 	otherIdentity                  // over this digest, by an identity that may not sign
 	overOthers                     // over something else, by who may sign
