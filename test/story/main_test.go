@@ -40,6 +40,7 @@ func run(m *testing.M) int {
 			fmt.Fprintln(os.Stderr, "stopping the control plane:", err)
 		}
 	}()
+	defer removeBuilt()
 	kubeconfig = env.Config
 	kube, err = client.New(kubeconfig, client.Options{Scheme: controllers.NewScheme()})
 	if err != nil {
