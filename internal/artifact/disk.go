@@ -14,6 +14,18 @@ import (
 // a retention.
 var notSuperseded = time.Unix(0, 0)
 
+// disk is what the store asks of the folder that it has for itself: an *os.Root.
+type disk interface {
+	Open(name string) (*os.File, error)
+	Lstat(name string) (fs.FileInfo, error)
+	MkdirAll(name string, perm fs.FileMode) error
+	Rename(from, to string) error
+	Chtimes(name string, accessed, modified time.Time) error
+	Remove(name string) error
+	RemoveAll(name string) error
+	Close() error
+}
+
 // writeFile writes a new file and waits for the disk to have it.
 func writeFile(name string, data []byte) error {
 	f, err := os.OpenFile(name, os.O_WRONLY|os.O_CREATE|os.O_EXCL, 0o600)
@@ -104,6 +116,8 @@ func (s *Store) list(owner Owner) (onDisk, error) {
 // removeArchive removes an archive, and then its signatures: the other order
 // could leave an archive that cannot be judged again.
 func (s *Store) removeArchive(owner Owner, hex string) error {
+	s.checks.forget(owner.archive(hex))
+	s.checks.forget(owner.signatures(hex))
 	if err := s.root.Remove(owner.archive(hex)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

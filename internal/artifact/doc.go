@@ -12,11 +12,13 @@
 //     refused;
 //   - no archive is ever on disk without its signatures, even after a crash,
 //     so that it can be judged again under other trust without asking anybody;
-//   - what is withdrawn is not served again;
+//   - what is withdrawn is not served again, even if it cannot be removed;
 //   - the disk is a cache: everything on it may be lost, and nothing on it but
-//     the archives is served.
+//     the archives is served;
+//   - the disk is not believed: no download ends well whose bytes are not those
+//     of its name (see Server.Handler and Store.Holds).
 //
 // It imports the standard library and internal/verify only. It knows no
 // Kubernetes and opens no connection; its only network is the HTTP server of
-// server.go. imports_test.go holds it to that.
+// the server*.go. imports_test.go holds it to that.
 package artifact

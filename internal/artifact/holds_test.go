@@ -5,6 +5,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func TestHolds(t *testing.T) {
@@ -88,9 +89,12 @@ func TestHoldsFindsWhatTheDiskLost(t *testing.T) {
 		restart bool
 		gone    bool // the archive is removed, so that nobody serves it
 	}{
-		"a bit of the archive, after a restart":   {archiveSuffix, flip, true, true},
-		"the end of the archive":                  {archiveSuffix, cut, false, true},
-		"the end of the archive, after a restart": {archiveSuffix, cut, true, true},
+		"a bit of the archive":                       {archiveSuffix, flip, false, true},
+		"a bit of the archive, after a restart":      {archiveSuffix, flip, true, true},
+		"a bit of the signatures":                    {signaturesSuffix, flip, false, false},
+		"the end of the signatures":                  {signaturesSuffix, cut, false, false},
+		"the end of the archive":                     {archiveSuffix, cut, false, true},
+		"the end of the archive, after a restart":    {archiveSuffix, cut, true, true},
 		"the archive":                                {archiveSuffix, remove, false, true},
 		"the archive, after a restart":               {archiveSuffix, remove, true, true},
 		"the archive for a link":                     {archiveSuffix, link, false, false},
@@ -155,27 +159,65 @@ func TestHoldsChecksAgainWhatCameBack(t *testing.T) {
 	}
 }
 
-// It is asked at every poll: the archive is read once a process.
-func TestHoldsReadsOnce(t *testing.T) {
+// It is asked at every poll: the archive is read once a process, and when the
+// file system says that it changed.
+func TestHoldsReadsWhatChanged(t *testing.T) {
 	s := newStore(t, Options{})
+	later(s)
 	published, file := publish(t, s, owner, layer(regular("a", "1")))
-	restarted := newStore(t, Options{Root: s.dir})
-	if !restarted.Holds(owner, published.Path, published.Digest) {
-		t.Fatal("expected to hold what was published")
+	holds := func(want bool, reads int) {
+		t.Helper()
+		before := s.checks.reads
+		if got := s.Holds(owner, published.Path, published.Digest); got != want {
+			t.Errorf("expected %v, found %v", want, got)
+		}
+		if got := s.checks.reads - before; got != reads {
+			t.Errorf("expected %d files read, found %d", reads, got)
+		}
 	}
+	holds(true, 2)
+	holds(true, 0)
 	data, err := os.ReadFile(file)
+	if err != nil {
+		t.Fatal(err)
+	}
+	if err := os.WriteFile(file, data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	holds(true, 1)
+	holds(true, 0)
+	// With the times of before.
+	info, err := os.Stat(file)
 	if err != nil {
 		t.Fatal(err)
 	}
 	if err := os.WriteFile(file, flipped(data, 20), 0o600); err != nil {
 		t.Fatal(err)
 	}
-	for _, store := range []*Store{s, restarted} {
-		if !store.Holds(owner, published.Path, published.Digest) {
-			t.Error("expected to look at name and size only")
+	if err := os.Chtimes(file, info.ModTime(), info.ModTime()); err != nil {
+		t.Fatal(err)
+	}
+	holds(false, 1)
+	holds(false, 0)
+}
+
+// later moves the store's clock to when files that were just written have
+// settled.
+func later(s *Store) {
+	s.checks.now = func() time.Time { return time.Now().Add(time.Hour) }
+}
+
+// What was written a moment ago may be written again in the same tick.
+func TestHoldsReadsAgainWhatIsNotSettled(t *testing.T) {
+	s := newStore(t, Options{})
+	published, _ := publish(t, s, owner, layer(regular("a", "1")))
+	s.checks.now = time.Now().Add(-time.Second).Local
+	for range 3 {
+		if !s.Holds(owner, published.Path, published.Digest) {
+			t.Error("expected to hold it")
 		}
 	}
-	if newStore(t, Options{Root: s.dir}).Holds(owner, published.Path, published.Digest) {
-		t.Error("expected the next process to find it")
+	if s.checks.reads != 6 {
+		t.Errorf("expected both files read each time, found %d", s.checks.reads)
 	}
 }

@@ -11,7 +11,7 @@ import (
 //
 //	modulesource/<namespace>/<name>/<hex>.tar.gz           an archive, by its own SHA-256; served
 //	modulesource/<namespace>/<name>/<hex>.signatures.json  the signatures kept beside it; never served
-//	tmp/                                                   work in progress; cleared at start
+//	tmp/process-<random>/                                  work in progress of a process
 const (
 	archiveFolder    = "modulesource"
 	tempFolder       = "tmp"

@@ -56,6 +56,12 @@ func (s *Store) Publish(v verify.Verified, owner Owner, layers []Layer, signatur
 	// For the whole time: a Withdraw that comes later has the last word.
 	own, unlock := s.lock(owner)
 	defer unlock()
+	if s.isDenied(owner) {
+		// Or what could not be removed would be served again.
+		if err := s.withdraw(own, owner); err != nil {
+			return Published{}, storageFailed("withdrawing the archives", err)
+		}
+	}
 
 	temp, cleanup, err := s.TempDir()
 	if err != nil {
@@ -72,7 +78,6 @@ func (s *Store) Publish(v verify.Verified, owner Owner, layers []Layer, signatur
 	if err := s.place(temp, owner, built.hex); err != nil {
 		return Published{}, err
 	}
-	own.checked[built.hex] = built.size
 	// Before the new archive counts as current: if this fails, the old one,
 	// which status still names, stays.
 	if err := s.supersede(owner, built.hex); err != nil {
@@ -171,8 +176,8 @@ func (s *Store) place(temp string, owner Owner, hex string) error {
 		return storageFailed("making the owner's folder", err)
 	}
 	for _, move := range []struct{ from, to string }{
-		{relative(temp, signaturesFile), owner.signatures(hex)},
-		{relative(temp, archiveFile), owner.archive(hex)},
+		{s.relative(temp, signaturesFile), owner.signatures(hex)},
+		{s.relative(temp, archiveFile), owner.archive(hex)},
 	} {
 		if err := s.root.Rename(move.from, move.to); err != nil {
 			return storageFailed("publishing the archive", err)

@@ -145,13 +145,13 @@ func TestPublishReportsTheDisk(t *testing.T) {
 		"a layer that cannot be read": {
 			layers: func(t *testing.T) []Layer { return []Layer{{Path: t.TempDir()}} },
 		},
-		"no temporary folder": {
+		"a file where the temporary folder belongs": {
 			sabotage: func(t *testing.T, s *Store) {
 				if err := os.RemoveAll(filepath.Join(s.dir, tempFolder)); err != nil {
 					t.Fatal(err)
 				}
+				plant(t, s, tempFolder, "x")
 			},
-			is: fs.ErrNotExist,
 		},
 		"a file where the owner's folder belongs": {
 			sabotage: func(t *testing.T, s *Store) { plant(t, s, owner.folder(), "x") },

@@ -59,8 +59,8 @@ func (s *Store) mark(owner Owner, hex string, at time.Time) error {
 }
 
 // Collect removes the superseded archives whose retention has passed, of the
-// owners whose current archive is known, and what stands beside no archive. It
-// passes over owners that are at work. The error is an *Error of
+// owners whose current archive is known, and what stands beside no archive, and
+// tries withdrawals again that did not succeed. It passes over owners that are at work. The error is an *Error of
 // [ReasonStorageFailed]; the rest is collected all the same, and calling again
 // tries again.
 func (s *Store) Collect() error {
@@ -68,6 +68,11 @@ func (s *Store) Collect() error {
 	owners := make([]Owner, 0, len(s.owners))
 	for owner := range s.owners {
 		owners = append(owners, owner)
+	}
+	for owner := range s.denied {
+		if s.owners[owner] == nil {
+			owners = append(owners, owner)
+		}
 	}
 	s.mu.Unlock()
 
@@ -87,6 +92,9 @@ func (s *Store) collect(owner Owner) error {
 		return nil
 	}
 	defer unlock()
+	if s.isDenied(owner) {
+		return s.withdraw(own, owner)
+	}
 	if own.current == "" {
 		return nil
 	}
@@ -109,7 +117,6 @@ func (s *Store) collect(owner Owner) error {
 			errs = append(errs, s.mark(owner, hex, now))
 		case now.Sub(since) >= s.retention:
 			errs = append(errs, s.removeArchive(owner, hex))
-			delete(own.checked, hex)
 		}
 	}
 	for _, stray := range found.strays {

@@ -63,9 +63,12 @@ func TestCollectWaitsForTheRetention(t *testing.T) {
 	collect(t, s)
 	wantArchives(t, s, "just before the retention has passed", first, second, other)
 	c.advance(1)
+	if !s.Holds(owner, first.Path, first.Digest) {
+		t.Error("expected to hold it until then")
+	}
 	collect(t, s)
 	wantArchives(t, s, "once it has", second, other)
-	if known := s.owners[owner].checked; len(known) != 1 {
+	if known := s.checks.files[first.Path]; known != nil {
 		t.Errorf("expected to forget what was collected, found %v", known)
 	}
 	if s.Holds(owner, first.Path, first.Digest) {

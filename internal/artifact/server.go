@@ -23,6 +23,10 @@ const (
 	// http.ServeContent writes at once, was taken in that time.
 	stallTimeout = 30 * time.Second
 
+	// partAge is how old the last reading of the whole archive may be when a part
+	// of it is sent, of which nobody can tell whether it is right.
+	partAge = time.Minute
+
 	// shutdownGrace is what downloads get to finish when the server stops.
 	shutdownGrace = 15 * time.Second
 )
@@ -96,6 +100,13 @@ func (s *Server) Start(ctx context.Context) error {
 // Handler answers GET and HEAD of the paths in [Published], with ranges and
 // entity tags (RFC 9110), and refuses everything else: it lists no folder,
 // redirects nowhere, and cleans no path.
+//
+// An archive that the file system says has changed since it was read is read
+// before it is sent; what is not what its name says is not found. A whole
+// archive is hashed while it is sent, too, and its last bytes stay here unless
+// the digest is that of its name: what a disk gets wrong without anybody writing
+// to it ends as a connection that breaks. Parts are of an archive that was read
+// to its end a minute ago at the most.
 func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
@@ -115,7 +126,11 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
-	f, err := s.Store.openRegular(owner.archive(hex))
+	age := time.Duration(0)
+	if r.Header.Get("Range") != "" {
+		age = partAge
+	}
+	f, err := s.Store.openForServing(owner, hex, age)
 	switch {
 	case errors.Is(err, fs.ErrNotExist):
 		http.Error(w, "not found", http.StatusNotFound)
@@ -128,7 +143,15 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	header.Set("Content-Type", "application/gzip")
 	header.Set("ETag", `"sha256:`+hex+`"`)
 	// No modification time: it is the store's mark.
-	http.ServeContent(&patientWriter{w, http.NewResponseController(w)}, r, "", time.Time{}, f)
+	whole := &wholeWriter{
+		ResponseWriter: &patientWriter{w, http.NewResponseController(w)},
+		want:           hex,
+		damaged: func() {
+			s.Store.checks.forget(owner.archive(hex))
+			s.Store.foundDamage(owner, hex)
+		},
+	}
+	http.ServeContent(whole, r, "", time.Time{}, f)
 }
 
 // patientWriter gives each chunk of a download a time of its own. It hides

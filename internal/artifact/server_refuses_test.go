@@ -22,7 +22,7 @@ func TestServerServesNothingElse(t *testing.T) {
 	}
 	defer cleanup()
 	zero := strings.Repeat("0", 64)
-	plant(t, s, relative(temp, hex+archiveSuffix), "x")
+	plant(t, s, s.relative(temp, hex+archiveSuffix), "x")
 	plant(t, s, hex+archiveSuffix, "x")
 	plant(t, s, archiveFolder+"/"+hex+archiveSuffix, "x")
 	plant(t, s, owner.folder()+"/notes.txt", "x")
@@ -45,7 +45,7 @@ func TestServerServesNothingElse(t *testing.T) {
 		"the owner's folder, listed":    owner.folder() + "/",
 		"an index":                      owner.folder() + "/index.html",
 		"the signatures":                owner.signatures(hex),
-		"a temporary file":              relative(temp, hex+archiveSuffix),
+		"a temporary file":              s.relative(temp, hex+archiveSuffix),
 		"a file at the root":            hex + archiveSuffix,
 		"a file of the kind":            archiveFolder + "/" + hex + archiveSuffix,
 		"a file deeper":                 owner.folder() + "/sub/" + hex + archiveSuffix,

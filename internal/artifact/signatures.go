@@ -1,7 +1,9 @@
 package artifact
 
 import (
+	"crypto/sha256"
 	"encoding/base64"
+	"encoding/hex"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -16,7 +18,11 @@ const maxKeptBytes = 64 << 20
 
 // kept is the file of the signatures beside an archive.
 type kept struct {
-	Signatures []keptSignature `json:"signatures"`
+	// SHA256 is that of the bytes of Signatures, in hexadecimal. It is against
+	// disks, not against people: without it a bit that flips would make a right
+	// signature a wrong one, and a wrong one is a reason to withdraw.
+	SHA256     string          `json:"sha256"`
+	Signatures json.RawMessage `json:"signatures"`
 }
 
 // keptSignature is a verify.Signature with the annotations as bytes: as raw
@@ -38,11 +44,14 @@ func encodeSignatures(signatures []verify.Signature) ([]byte, error) {
 	if keptBytes(signatures) > maxKeptBytes {
 		return nil, tooLarge("expected signatures to keep of at most %d bytes, found more than %d", maxKeptBytes, maxKeptBytes)
 	}
-	file := kept{Signatures: make([]keptSignature, 0, len(signatures))}
+	list := make([]keptSignature, 0, len(signatures))
 	for _, s := range signatures {
-		file.Signatures = append(file.Signatures, keptSignature{s.Format, s.Payload, s.Annotations})
+		list = append(list, keptSignature{s.Format, s.Payload, s.Annotations})
 	}
-	raw, err := json.Marshal(file)
+	raw, err := json.Marshal(list)
+	if err == nil {
+		raw, err = json.Marshal(kept{SHA256: sha256Hex(raw), Signatures: raw})
+	}
 	if err != nil {
 		return nil, storageFailed("encoding the signatures", err)
 	}
@@ -52,7 +61,7 @@ func encodeSignatures(signatures []verify.Signature) ([]byte, error) {
 // keptBytes is no less than what encoding the signatures takes, without
 // encoding them to find out.
 func keptBytes(signatures []verify.Signature) int {
-	const frame, escaped = 128, 6 // `"format":"",…` and \u0000
+	const frame, escaped = 256, 6 // `"format":"",…` and \u0000
 	total := frame
 	for _, s := range signatures {
 		total += frame + escaped*len(s.Format) +
@@ -100,17 +109,41 @@ func (s *Store) readSignatures(owner Owner, hex string) ([]verify.Signature, err
 	if err := errors.Join(err, f.Close()); err != nil {
 		return nil, err
 	}
+	return decodeSignatures(raw)
+}
+
+func decodeSignatures(raw []byte) ([]verify.Signature, error) {
+	// The decoder's own error may quote the content.
+	other := errors.New("expected the JSON that was written, found something else")
 	var file kept
-	if err := json.Unmarshal(raw, &file); err != nil {
-		// The decoder's own error may quote the content.
-		return nil, errors.New("expected the JSON that was written, found something else")
+	if err := json.Unmarshal(raw, &file); err != nil || file.SHA256 != sha256Hex(file.Signatures) {
+		return nil, other
 	}
-	if n := len(file.Signatures); n == 0 || n > verify.MaxSignatures {
+	var list []keptSignature
+	if err := json.Unmarshal(file.Signatures, &list); err != nil {
+		return nil, other
+	}
+	if n := len(list); n == 0 || n > verify.MaxSignatures {
 		return nil, fmt.Errorf("expected 1 to %d signatures, found %d", verify.MaxSignatures, n)
 	}
-	signatures := make([]verify.Signature, 0, len(file.Signatures))
-	for _, k := range file.Signatures {
+	signatures := make([]verify.Signature, 0, len(list))
+	for _, k := range list {
 		signatures = append(signatures, verify.Signature{Format: k.Format, Payload: k.Payload, Annotations: k.Annotations})
 	}
 	return signatures, nil
+}
+
+// areSignatures judges whether a file is one that encodeSignatures made.
+func areSignatures(r io.Reader) (bool, error) {
+	raw, err := io.ReadAll(io.LimitReader(r, maxKeptBytes+1))
+	if err != nil || len(raw) > maxKeptBytes {
+		return false, err
+	}
+	_, err = decodeSignatures(raw)
+	return err == nil, nil
+}
+
+func sha256Hex(data []byte) string {
+	digest := sha256.Sum256(data)
+	return hex.EncodeToString(digest[:])
 }

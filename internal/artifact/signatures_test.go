@@ -1,8 +1,10 @@
 package artifact
 
 import (
+	"bytes"
 	"encoding/json"
 	"errors"
+	"fmt"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -66,7 +68,14 @@ func TestSignaturesOfTheLastPublication(t *testing.T) {
 
 func TestSignaturesRefuses(t *testing.T) {
 	hex := strings.Repeat("ab", 32)
-	const good = `{"signatures":[{"format":"cosign"}]}`
+	// file is what is written for a list.
+	file := func(list string) string {
+		return fmt.Sprintf(`{"sha256":%q,"signatures":%s}`, sha256Hex([]byte(list)), list)
+	}
+	good := file(`[{"format":"cosign"}]`)
+	if _, err := decodeSignatures([]byte(good)); err != nil {
+		t.Fatalf("the test is blind: %v", err)
+	}
 	cases := map[string]struct {
 		digest string
 		file   string // planted if not empty
@@ -79,11 +88,13 @@ func TestSignaturesRefuses(t *testing.T) {
 		"upper case":               {digest: "sha256:" + strings.ToUpper(hex), file: good},
 		"no JSON":                  {digest: "sha256:" + hex, file: "QUIET"},
 		"cut short":                {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign","payload":"QUI`},
-		"wrong types":              {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign","payload":"Q UIET"}]}`},
-		"none in it":               {digest: "sha256:" + hex, file: `{"signatures":[]}`},
+		"wrong types":              {digest: "sha256:" + hex, file: file(`[{"format":"cosign","payload":"Q UIET"}]`)},
+		"another digest":           {digest: "sha256:" + hex, file: strings.Replace(good, "cosign", "coQign", 1)},
+		"without a digest":         {digest: "sha256:" + hex, file: `{"signatures":[{"format":"cosign"}]}`},
+		"none in it":               {digest: "sha256:" + hex, file: file(`[]`)},
 		"two values":               {digest: "sha256:" + hex, file: good + "{}"},
 		"too large":                {digest: "sha256:" + hex, file: good + strings.Repeat(" ", maxKeptBytes)},
-		"too many":                 {digest: "sha256:" + hex, file: `{"signatures":[` + strings.Repeat("{},", verify.MaxSignatures) + `{}]}`},
+		"too many":                 {digest: "sha256:" + hex, file: file(`[` + strings.Repeat("{},", verify.MaxSignatures) + `{}]`)},
 	}
 	for name, c := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -132,5 +143,23 @@ func TestSignaturesThatAreNoFile(t *testing.T) {
 	}
 	if _, err := s.Signatures(owner, "sha256:"+hex); !errors.Is(err, fs.ErrNotExist) {
 		t.Errorf("expected not to follow a link, found %v", err)
+	}
+}
+
+// Every bit of the file counts: a kept signature that a disk damaged must not
+// look like one that is wrong, which is a reason to withdraw.
+func TestSignaturesNoticeEveryFlippedBit(t *testing.T) {
+	_, signatures := verified(t)
+	data, err := encodeSignatures(signatures)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for i := range len(data) * 8 {
+		bad := bytes.Clone(data)
+		bad[i/8] ^= 1 << (i % 8)
+		found, err := decodeSignatures(bad)
+		if err == nil && !cmp.Equal(found, signatures) { // JSON's names may be in either case.
+			t.Errorf("bit %d: found %v", i, found)
+		}
 	}
 }

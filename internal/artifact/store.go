@@ -1,6 +1,7 @@
 package artifact
 
 import (
+	"crypto/rand"
 	"errors"
 	"fmt"
 	"os"
@@ -13,7 +14,8 @@ import (
 // Options configure a [Store].
 type Options struct {
 	// Root is the folder that the store has for itself, made if it is not
-	// there. One process at a time may use it.
+	// there. One process at a time may publish there: others may have a store on
+	// it that only serves, and take over.
 	Root string
 	// Limits bound each artifact.
 	Limits Limits
@@ -25,20 +27,30 @@ type Options struct {
 	// OnError gets the errors of work in the background, which is tried again;
 	// nil drops them.
 	OnError func(error)
+	// OnDamage gets the owner of an archive that was found to be damaged or
+	// gone bad when somebody asked for it: [Store.Holds] says no from now on. It
+	// must not call the store, nor wait. Nil tells nobody.
+	OnDamage func(Owner)
 }
 
 // Store publishes archives below a folder and retires them. Its methods may be
 // called concurrently; calls for different owners do not wait for one another.
 type Store struct {
 	dir       string // absolute
-	root      *os.Root
+	root      disk
+	temp      string // this process's own folder for work in progress
 	limits    Limits
 	retention time.Duration
 	now       func() time.Time
 	onError   func(error)
+	onDamage  func(Owner)
+	checks    *checks
 
 	mu     sync.Mutex
 	owners map[Owner]*shelf
+	// denied are those whose withdrawal did not succeed: nothing of theirs is
+	// served, whatever is on the disk.
+	denied map[Owner]bool
 
 	// folders keeps the making of an owner's folder apart from the removal of
 	// the namespace's, which owners share. It is held for no more than that.
@@ -50,12 +62,11 @@ type shelf struct {
 	users int // who hold or wait for the lock; guarded by Store.mu
 
 	mu      sync.Mutex
-	current string           // the hex of the current archive; empty: not known
-	checked map[string]int64 // hex and size of archives whose digest this process has checked
+	current string // the hex of the current archive; empty: not known
 }
 
-// NewStore makes the root if it is not there, proves that it can be written to,
-// and clears what a crash left unfinished. The error is an *Error of
+// NewStore makes the root if it is not there, and proves that it can be written
+// to. What a crash left unfinished goes with [Store.Sweep]. The error is an *Error of
 // [ReasonStorageFailed] when the disk fails, and another one for options out of
 // bounds.
 func NewStore(o Options) (*Store, error) {
@@ -79,13 +90,19 @@ func NewStore(o Options) (*Store, error) {
 		retention: o.Retention,
 		now:       o.Now,
 		onError:   o.OnError,
+		onDamage:  o.OnDamage,
+		checks:    newChecks(),
 		owners:    map[Owner]*shelf{},
+		denied:    map[Owner]bool{},
 	}
 	if s.now == nil {
 		s.now = time.Now
 	}
 	if s.onError == nil {
 		s.onError = func(error) {}
+	}
+	if s.onDamage == nil {
+		s.onDamage = func(Owner) {}
 	}
 	if err := s.open(); err != nil {
 		return nil, err
@@ -109,10 +126,8 @@ func (s *Store) open() error {
 }
 
 func (s *Store) prepare() error {
-	if err := s.root.RemoveAll(tempFolder); err != nil {
-		return storageFailed("clearing the temporary folder", err)
-	}
-	for _, folder := range []string{tempFolder, archiveFolder} {
+	s.temp = path.Join(tempFolder, "process-"+rand.Text())
+	for _, folder := range []string{s.temp, archiveFolder} {
 		if err := s.root.MkdirAll(folder, 0o700); err != nil {
 			return storageFailed("making the folders of the store", err)
 		}
@@ -133,10 +148,14 @@ func (s *Store) Close() error { return s.root.Close() }
 
 // TempDir makes an empty folder on the store's file system, for the layers of
 // one attempt, and returns its absolute path and what removes it. The server
-// never serves what is in it, and [NewStore] removes what a crash left. The
+// never serves what is in it, and [Store.Sweep] removes what a crash left. The
 // error is an *Error of [ReasonStorageFailed].
 func (s *Store) TempDir() (string, func(), error) {
-	dir, err := os.MkdirTemp(filepath.Join(s.dir, tempFolder), "work-")
+	// Somebody may have emptied the volume.
+	if err := s.root.MkdirAll(s.temp, 0o700); err != nil {
+		return "", nil, storageFailed("making a temporary folder", err)
+	}
+	dir, err := os.MkdirTemp(filepath.Join(s.dir, filepath.FromSlash(s.temp)), "work-")
 	if err != nil {
 		return "", nil, storageFailed("making a temporary folder", err)
 	}
@@ -175,7 +194,7 @@ func (s *Store) use(o Owner) *shelf {
 	defer s.mu.Unlock()
 	own, ok := s.owners[o]
 	if !ok {
-		own = &shelf{checked: map[string]int64{}}
+		own = &shelf{}
 		s.owners[o] = own
 	}
 	own.users++
@@ -187,12 +206,12 @@ func (s *Store) use(o Owner) *shelf {
 func (s *Store) drop(o Owner, own *shelf) {
 	s.mu.Lock()
 	defer s.mu.Unlock()
-	if own.users--; own.users == 0 && own.current == "" && len(own.checked) == 0 {
+	if own.users--; own.users == 0 && own.current == "" {
 		delete(s.owners, o)
 	}
 }
 
 // relative is the path below the root of a path that TempDir returned.
-func relative(temp, name string) string {
-	return path.Join(tempFolder, filepath.Base(temp), name)
+func (s *Store) relative(temp, name string) string {
+	return path.Join(s.temp, filepath.Base(temp), name)
 }

@@ -11,8 +11,8 @@ import (
 	"github.com/google/go-cmp/cmp"
 )
 
-// leftOver lists what is below the root besides the two folders that are
-// always there.
+// leftOver lists what is below the root besides the folders that are always
+// there.
 func leftOver(t testing.TB, s *Store) []string {
 	t.Helper()
 	var found []string
@@ -21,7 +21,7 @@ func leftOver(t testing.TB, s *Store) []string {
 			return err
 		}
 		relative, err := filepath.Rel(s.dir, name)
-		if relative = filepath.ToSlash(relative); !slices.Contains([]string{".", tempFolder, archiveFolder}, relative) {
+		if relative = filepath.ToSlash(relative); !slices.Contains([]string{".", tempFolder, s.temp, archiveFolder}, relative) {
 			found = append(found, relative)
 		}
 		return err
@@ -77,7 +77,9 @@ func TestNewStoreRefusesOptions(t *testing.T) {
 	}
 }
 
-func TestNewStoreClearsWhatACrashLeft(t *testing.T) {
+// A process that waits to take over leaves the work of the other alone; when it
+// has, it clears what that left.
+func TestSweepClearsWhatACrashLeft(t *testing.T) {
 	s := newStore(t, Options{})
 	published, _ := publish(t, s, owner, layer(regular("a", "1")))
 	temp, _, err := s.TempDir() // Never cleaned up.
@@ -88,8 +90,26 @@ func TestNewStoreClearsWhatACrashLeft(t *testing.T) {
 		t.Fatal(err)
 	}
 	again := newStore(t, Options{Root: s.dir})
+	if _, err := os.Stat(temp); err != nil {
+		t.Errorf("expected the temporary folder to be there while the other may be alive, found %v", err)
+	}
+	own, cleanup, err := again.TempDir()
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer cleanup()
+	if err := again.Sweep(func(Owner) bool { return true }); err != nil {
+		t.Fatal(err)
+	}
 	if _, err := os.Stat(temp); err == nil {
 		t.Error("expected the temporary folder to be gone")
+	}
+	if _, err := os.Stat(own); err != nil {
+		t.Errorf("expected its own work to stay, found %v", err)
+	}
+	// What is not dead after all goes on.
+	if publish(t, s, Owner{"modules", "other"}, layer(regular("a", "1"))); s.temp == again.temp {
+		t.Error("expected two folders")
 	}
 	if !again.Holds(owner, published.Path, published.Digest) {
 		t.Error("expected the archive to be there still")
@@ -109,9 +129,9 @@ func TestTempDirsAreApart(t *testing.T) {
 	if one == two || !filepath.IsAbs(one) || !strings.HasPrefix(one, filepath.Join(s.dir, tempFolder)+string(filepath.Separator)) {
 		t.Errorf("found %q and %q", one, two)
 	}
-	plant(t, s, relative(one, "layer"), "x")
+	plant(t, s, s.relative(one, "layer"), "x")
 	cleanOne()
-	if diff := cmp.Diff([]string{relative(two, "")}, leftOver(t, s)); diff != "" {
+	if diff := cmp.Diff([]string{s.relative(two, "")}, leftOver(t, s)); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 	cleanTwo()
@@ -127,8 +147,8 @@ func TestOwnersAreForgotten(t *testing.T) {
 		t.Fatal(err)
 	}
 	s.Holds(owner, owner.archive(strings.Repeat("0", 64)), "sha256:"+strings.Repeat("0", 64))
-	if len(s.owners) > 0 {
-		t.Errorf("found %v", s.owners)
+	if len(s.owners)+len(s.denied)+len(s.checks.files) > 0 {
+		t.Errorf("found %v, %v, %v", s.owners, s.denied, s.checks.files)
 	}
 }
 

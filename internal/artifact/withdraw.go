@@ -8,9 +8,11 @@ import (
 
 // Withdraw removes everything of the owner's now, without retention: the trust
 // in it was withdrawn, or the object deleted. Whoever is downloading has the
-// rest of the file; nobody can begin to. Withdrawing from an owner who has
-// nothing is no error. The error is an *Error of [ReasonStorageFailed], after
-// as much as possible was removed.
+// rest of the file; nobody can begin to, even where the disk does not let the
+// files go: until they are gone, nothing of the owner's is served or published
+// by this process, and Collect tries again. Withdrawing from an owner who has
+// nothing is no error. The error is an *Error of [ReasonStorageFailed], after as
+// much as possible was removed.
 func (s *Store) Withdraw(owner Owner) error {
 	if err := owner.validate(); err != nil {
 		return err
@@ -25,8 +27,16 @@ func (s *Store) Withdraw(owner Owner) error {
 
 func (s *Store) withdraw(own *shelf, owner Owner) error {
 	own.current = ""
-	clear(own.checked)
+	s.deny(owner, true)
+	if err := s.removeAll(owner); err != nil {
+		return err
+	}
+	s.deny(owner, false)
+	return nil
+}
 
+func (s *Store) removeAll(owner Owner) error {
+	s.checks.forgetBelow(owner.folder())
 	found, err := s.list(owner)
 	errs := []error{err}
 	// All archives before any signatures, for the sake of a crash.
@@ -48,14 +58,31 @@ func (s *Store) withdraw(own *shelf, owner Owner) error {
 	return s.removeIfEmpty(path.Dir(owner.folder()))
 }
 
-// Sweep removes everything of the owners that keep says no to, and what no
-// owner can have. It is for the start, once keep knows all objects. Publish may
+func (s *Store) deny(owner Owner, denied bool) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if denied {
+		s.denied[owner] = true
+	} else {
+		delete(s.denied, owner)
+	}
+}
+
+func (s *Store) isDenied(owner Owner) bool {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return s.denied[owner]
+}
+
+// Sweep removes everything of the owners that keep says no to, what no owner can
+// have, and the unfinished work of other processes, which must be dead or have
+// lost the right to publish. It is for when keep knows all objects. Publish may
 // be at work meanwhile: keep is asked under the owner's lock, and must not call
 // the store. The error is an *Error of [ReasonStorageFailed], after as much as
 // possible was removed.
 func (s *Store) Sweep(keep func(Owner) bool) error {
 	namespaces, err := s.names(archiveFolder)
-	errs := []error{err}
+	errs := []error{err, s.sweepTemp()}
 	for _, namespace := range namespaces {
 		errs = append(errs, s.sweepNamespace(namespace, keep))
 	}
@@ -63,6 +90,18 @@ func (s *Store) Sweep(keep func(Owner) bool) error {
 		return storageFailed("removing what has no owner", err)
 	}
 	return nil
+}
+
+// sweepTemp removes what other processes left unfinished.
+func (s *Store) sweepTemp() error {
+	names, err := s.names(tempFolder)
+	errs := []error{err}
+	for _, name := range names {
+		if other := path.Join(tempFolder, name); other != s.temp {
+			errs = append(errs, s.root.RemoveAll(other))
+		}
+	}
+	return errors.Join(errs...)
 }
 
 func (s *Store) sweepNamespace(namespace string, keep func(Owner) bool) error {

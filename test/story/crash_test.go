@@ -116,7 +116,7 @@ func deaths() []death {
 		}},
 	}
 	for _, file := range []string{
-		"tmp/*", "tmp/*/spool", "tmp/*/archive", "tmp/*/signatures",
+		"tmp/*/*", "tmp/*/*/spool", "tmp/*/*/archive", "tmp/*/*/signatures",
 		"modulesource/*/*/*.signatures.json", "modulesource/*/*/*.tar.gz",
 	} {
 		list = append(list, death{name: "file " + file, fleeting: true, arm: func(m *mortal, kill func()) { m.killAtFile(file, kill) }})
@@ -475,9 +475,9 @@ func (m *mortal) live() {
 			m.t.Errorf("%s: expected to be superseded, as no status names it", path)
 		}
 	}
-	if left := filesBelow(filepath.Join(m.storage, "tmp")); len(left) > 0 {
-		m.t.Errorf("expected no work under way, found %q", left)
-	}
+	m.awaitThat("the work of dead processes is cleared", func() bool {
+		return len(filesBelow(filepath.Join(m.storage, "tmp"))) == 0
+	})
 	if m.t.Failed() {
 		m.t.FailNow()
 	}
