@@ -12,10 +12,12 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/labels"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/types"
 	utilruntime "k8s.io/apimachinery/pkg/util/runtime"
+	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
 	"k8s.io/utils/ptr"
@@ -103,9 +105,11 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err != nil {
 		return err
 	}
+	damaged := make(chan event.GenericEvent, 1024)
 	store, err := artifact.NewStore(artifact.Options{
 		Root: o.StoragePath, Limits: o.ArtifactLimits, Retention: o.ArtifactRetention, Now: o.Now,
-		OnError: func(err error) { o.Log.Error(err, "artifact store") },
+		OnError:  func(err error) { o.Log.Error(err, "artifact store") },
+		OnDamage: func(owner artifact.Owner) { tellOf(damaged, owner) },
 	})
 	if err != nil {
 		return fmt.Errorf("--storage-path %q: %w", o.StoragePath, err)
@@ -146,6 +150,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		RootChanged:              changed,
 		WatchReferences:          o.WatchReferences,
 		TrustGrace:               o.TrustGrace,
+		Damaged:                  damaged,
 		AllowInsecureCredentials: o.AllowInsecureCredentials,
 		BaseURL:                  baseURL,
 		Now:                      o.Now,
@@ -153,7 +158,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err := reconciler.SetupWithManager(mgr, o.Concurrent); err != nil {
 		return err
 	}
-	if err := addRunnables(mgr, store, server, root); err != nil {
+	if err := addRunnables(mgr, store, server, root, o.Log); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -212,12 +217,12 @@ func listen(server *artifact.Server, advertised string) (string, error) {
 	return "http://" + advertised, nil
 }
 
-func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server, root *trust.Source) error {
+func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server, root *trust.Source, log logr.Logger) error {
 	return errors.Join(
 		mgr.Add(everywhere(server.Start)),
 		mgr.Add(everywhere(root.Start)),
 		mgr.Add(manager.RunnableFunc(store.Run)),
-		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store) })),
+		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store, log) })),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return cacheSynced(r.Context(), mgr.GetCache()) }),
 	)
@@ -227,6 +232,15 @@ func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.S
 func tell(changed chan<- event.GenericEvent) {
 	select {
 	case changed <- event.GenericEvent{Object: &v1alpha1.ModuleSource{}}:
+	default:
+	}
+}
+
+// tellOf puts an event about a ModuleSource into the channel. One that finds it
+// full is lost: the next poll notices the same.
+func tellOf(damaged chan<- event.GenericEvent, owner artifact.Owner) {
+	select {
+	case damaged <- event.GenericEvent{Object: &v1alpha1.ModuleSource{ObjectMeta: metav1.ObjectMeta{Namespace: owner.Namespace, Name: owner.Name}}}:
 	default:
 	}
 }
@@ -246,15 +260,25 @@ func cacheSynced(ctx context.Context, c cache.Cache) error {
 	return nil
 }
 
+// sweepInterval is how often files are looked for that no object owns: a volume
+// may come back with those of another time.
+const sweepInterval = 10 * time.Minute
+
 // sweep removes the files of objects that were deleted while no controller
-// ran. Each owner is asked for at the time of its removal: what the cache does
-// not hold has no reconciler that could publish it.
-func sweep(ctx context.Context, mgr manager.Manager, store *artifact.Store) error {
+// ran, now and then. Each owner is asked for at the time of its removal: what
+// the cache does not hold has no reconciler that could publish it.
+func sweep(ctx context.Context, mgr manager.Manager, store *artifact.Store, log logr.Logger) error {
 	if !mgr.GetCache().WaitForCacheSync(ctx) {
 		return ctx.Err()
 	}
-	return store.Sweep(func(owner artifact.Owner) bool {
+	keep := func(owner artifact.Owner) bool {
 		err := mgr.GetClient().Get(ctx, types.NamespacedName{Namespace: owner.Namespace, Name: owner.Name}, &v1alpha1.ModuleSource{})
 		return client.IgnoreNotFound(err) != nil || err == nil
-	})
+	}
+	wait.UntilWithContext(ctx, func(context.Context) {
+		if err := store.Sweep(keep); err != nil {
+			log.Error(err, "artifact store")
+		}
+	}, sweepInterval)
+	return nil
 }

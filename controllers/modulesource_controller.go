@@ -18,6 +18,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
 	"sigs.k8s.io/controller-runtime/pkg/event"
+	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
 	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
@@ -58,6 +59,8 @@ type ModuleSourceReconciler struct {
 	// TrustGrace is how long something that spec.verify names may be gone before
 	// that is trust withdrawn.
 	TrustGrace time.Duration
+	// Damaged names ModuleSources whose archive was found damaged.
+	Damaged <-chan event.GenericEvent
 	// AllowInsecureCredentials sends credentials over plain HTTP where a spec
 	// asks for both.
 	AllowInsecureCredentials bool
@@ -68,6 +71,7 @@ type ModuleSourceReconciler struct {
 	Now func() time.Time
 
 	schedule  schedule
+	reported  reported
 	gate      gate
 	workers   int
 	firstWait atomic.Pointer[time.Time] // for the trusted root
@@ -81,12 +85,12 @@ func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent i
 		return fmt.Errorf("indexing what ModuleSources name: %w", err)
 	}
 	b := ctrl.NewControllerManagedBy(mgr).
-		For(&v1alpha1.ModuleSource{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, annotationChanged(meta.ReconcileRequestAnnotation), annotationChanged(v1alpha1.AcceptDigestAnnotation)))).
+		For(&v1alpha1.ModuleSource{}, builder.WithPredicates(predicate.Or(predicate.GenerationChangedPredicate{}, annotationChanged(meta.ReconcileRequestAnnotation), annotationChanged(v1alpha1.AcceptDigestAnnotation), r.reported.byOthers()))).
 		WatchesRawSource(ctrlsource.Channel(r.RootChanged, r.judgedByDefaultRoot())).
+		WatchesRawSource(ctrlsource.Channel(r.Damaged, handler.EnqueueRequestsFromMapFunc(r.watched))).
 		WithOptions(controller.Options{
 			MaxConcurrentReconciles: concurrent,
-			// What fails is the API server: when it is back, nobody is to wait long.
-			RateLimiter: workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](10*time.Millisecond, 30*time.Second),
+			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstErrorRetry, longestErrorRetry),
 		})
 	if r.WatchReferences {
 		r.watchReferences(b)
@@ -108,6 +112,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	if err := r.Client.Get(ctx, request.NamespacedName, &obj); err != nil {
 		if apierrors.IsNotFound(err) {
 			r.schedule.forget(request.NamespacedName)
+			r.reported.forget(request.NamespacedName)
 			return ctrl.Result{}, r.Syncer.Store.Withdraw(owner)
 		}
 		return ctrl.Result{}, err
@@ -128,7 +133,10 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	defer cancel()
 
 	in := r.inputs(ctx, &obj)
-	o, err := r.rejudge(&obj, in)
+	o, err := r.rejudge(ctx, &obj, in)
+	if errors.Is(err, errBehind) {
+		return ctrl.Result{RequeueAfter: behindWait}, nil
+	}
 	if err != nil {
 		return ctrl.Result{}, err
 	}
@@ -139,9 +147,12 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 		return ctrl.Result{}, nil // The controller stops: what that cut short says nothing.
 	}
 	if !waits || o.hasNews() {
-		if err := r.report(context.WithoutCancel(ctx), &obj, o); err != nil {
+		if err := r.report(ctx, &obj, o); err != nil {
 			return ctrl.Result{}, err
 		}
+	}
+	if o.unremoved != nil {
+		return ctrl.Result{}, o.unremoved // It is not served; it is tried again.
 	}
 	if waits {
 		r.schedule.forget(request.NamespacedName) // It is still due.
@@ -176,6 +187,8 @@ type outcome struct {
 	notCounted           []string
 	goneSince, goneUntil time.Time
 	goneUnknown          bool
+	// unremoved is why the files of what is withdrawn are still there.
+	unremoved error
 	// inStorage says that the published artifact is there.
 	inStorage bool
 	// awaitingUntil is until when a new digest may be without a signature; zero
@@ -191,9 +204,10 @@ type outcome struct {
 
 // rejudge looks at what is published already, before and without asking the
 // registry: whether it is there, and whether it is still trusted. What is not
-// trusted any more is withdrawn from the server at once; should the registry
-// have other signatures for it, the poll that follows publishes it again.
-func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) (outcome, error) {
+// trusted any more is withdrawn from the server at once, also where the disk
+// does not let its files go; should the registry have other signatures for it,
+// the poll that follows publishes it again.
+func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs) (outcome, error) {
 	o := outcome{err: in.err, credentials: in.request.Credentials.ID(), goneSince: in.goneSince, goneUnknown: in.goneUnknown}
 	if !in.goneSince.IsZero() {
 		o.goneUntil = in.goneSince.Add(r.TrustGrace)
@@ -206,21 +220,19 @@ func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) 
 	}
 	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
 	if published == nil {
-		if r.schedule.knows(obj) {
-			return o, nil
-		}
-		// A process that died between publishing and reporting leaves an
-		// archive that no status names and nobody would judge again.
-		return o, store.Withdraw(owner)
+		var err error
+		o.unremoved, err = r.clear(ctx, obj)
+		return o, err
 	}
 	if in.withdrawn != nil {
-		o.withdrawn = in.withdrawn
-		return o, store.Withdraw(owner)
+		o.withdrawn, o.unremoved = in.withdrawn, store.Withdraw(owner)
+		return o, nil
 	}
+	// Also where it is missing: nothing else is current then.
+	store.Adopt(owner, published.Digest)
 	if o.inStorage = store.Holds(owner, published.Path, published.Digest); !o.inStorage {
 		return o, nil
 	}
-	store.Adopt(owner, published.Digest)
 	evidence := obj.Status.Verification
 	if !in.policyRead || (evidence != nil && evidence.PolicyHash == o.policyHash) {
 		return o, nil
@@ -229,14 +241,13 @@ func (r *ModuleSourceReconciler) rejudge(obj *v1alpha1.ModuleSource, in inputs) 
 	if err != nil {
 		// What cannot be judged under the new trust is not served: it is made
 		// again from the registry, or not at all.
-		o.inStorage = false
-		return o, store.Withdraw(owner)
+		o.inStorage, o.unremoved = false, store.Withdraw(owner)
+		return o, nil
 	}
 	o.rejudged, err = r.Syncer.Judge(in.policy, revisionOf(published.Revision).Digest, kept)
 	r.Metrics.verdict(err)
 	if err != nil {
-		o.withdrawn, o.inStorage = asError(err), false
-		return o, store.Withdraw(owner)
+		o.withdrawn, o.inStorage, o.unremoved = asError(err), false, store.Withdraw(owner)
 	}
 	return o, nil
 }

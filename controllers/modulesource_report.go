@@ -21,18 +21,24 @@ import (
 // reportTimeout bounds the patch: the attempt's own deadline may have passed.
 const reportTimeout = 30 * time.Second
 
-// errReplaced says that the name belongs to another object by now.
-var errReplaced = errors.New("the object was deleted and made anew")
+// errReplaced says that the object is not this controller's to report on any
+// more.
+var errReplaced = errors.New("the name belongs to another object, or the object to another controller")
 
 // report patches the status where it changed, once, and then tells people
 // about a transition. On a conflict the same outcome is reported again; the
-// work is not repeated.
-func (r *ModuleSourceReconciler) report(ctx context.Context, obj *v1alpha1.ModuleSource, o outcome) error {
-	ctx, cancel := context.WithTimeout(ctx, reportTimeout)
+// work is not repeated. A controller that stops reports what it has done, but
+// not on a conflict: it may have lost its Lease, and the other be a successor
+// who knows better.
+func (r *ModuleSourceReconciler) report(attempt context.Context, obj *v1alpha1.ModuleSource, o outcome) error {
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(attempt), reportTimeout)
 	defer cancel()
 	var before, after *v1alpha1.ModuleSource
 	err := retry.RetryOnConflict(retry.DefaultRetry, func() error {
 		if before != nil {
+			if errors.Is(attempt.Err(), context.Canceled) {
+				return errReplaced
+			}
 			before = &v1alpha1.ModuleSource{}
 			if err := r.Live.Get(ctx, client.ObjectKeyFromObject(obj), before); err != nil {
 				return err
@@ -51,10 +57,11 @@ func (r *ModuleSourceReconciler) report(ctx context.Context, obj *v1alpha1.Modul
 		if apiequality.Semantic.DeepEqual(before.Status, after.Status) {
 			return nil
 		}
+		r.reported.note(after)
 		return r.Client.Status().Patch(ctx, after, client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}))
 	})
 	if apierrors.IsNotFound(err) || errors.Is(err, errReplaced) {
-		return nil // Deleted meanwhile, and perhaps made anew.
+		return nil // Deleted meanwhile, and perhaps made anew, or taken over.
 	}
 	if err != nil {
 		return fmt.Errorf("patching the status: %w", err)

@@ -77,14 +77,6 @@ func (s *schedule) due(obj *v1alpha1.ModuleSource, o outcome, now time.Time) boo
 	return !verdictStands(&obj.Status, o)
 }
 
-// knows reports whether this process has looked at the object before.
-func (s *schedule) knows(obj *v1alpha1.ModuleSource) bool {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	_, known := s.entries[types.NamespacedName{Namespace: obj.Namespace, Name: obj.Name}]
-	return known
-}
-
 // verdictStands reports whether the verdict on the observed revision was
 // reached under the policy of now, in the past or by judging again.
 func verdictStands(status *v1alpha1.ModuleSourceStatus, o outcome) bool {
