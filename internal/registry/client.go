@@ -37,6 +37,7 @@ type Pool struct {
 	// What is known of a repository, by sessionKey.
 	sessions    *lru.Cache // *http.Client
 	noReferrers *lru.Cache // time.Time until which it is believed
+	large       *largeBodies
 }
 
 type sessionKey struct {
@@ -66,20 +67,26 @@ func NewPool(userAgent string, now func() time.Time) *Pool {
 		now:         now,
 		sessions:    lru.New(maxSessions),
 		noReferrers: lru.New(maxSessions),
+		large:       newLargeBodies(),
 	}
 }
 
 // Close closes idle connections.
 func (p *Pool) Close() { p.base.CloseIdleConnections() }
 
-// Client speaks to one repository.
+// Client speaks to one repository, for one attempt.
 type Client struct {
 	pool        *Pool
 	repo        Repository
 	credentials Credentials
+	// What the attempt holds in memory; see memory.go.
+	held   int64
+	large  bool
+	failed bool
 }
 
-// Client returns a client for repo. It costs nothing and asks nobody.
+// Client returns a client for repo. It costs nothing and asks nobody. The caller
+// closes it.
 func (p *Pool) Client(repo Repository, credentials Credentials) *Client {
 	return &Client{pool: p, repo: repo, credentials: credentials}
 }
@@ -123,7 +130,7 @@ func (c *Client) do(ctx context.Context, what, method, url, accept string) (*htt
 	}
 	response, err := s.Do(request)
 	if err != nil {
-		return nil, requestError(what, err)
+		return nil, c.broken(what, err)
 	}
 	if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {
 		// What was negotiated does not hold any more: the next attempt begins anew.

@@ -45,7 +45,7 @@ func (c *Client) manifest(ctx context.Context, reference, accept string) (body [
 	default:
 		return nil, false, statusError(what, response.StatusCode, response.Header)
 	}
-	body, err = readAll(what, response.Body, maxManifestBytes)
+	body, err = c.readAll(ctx, what, response.Body, maxManifestBytes)
 	if err != nil {
 		return nil, false, err
 	}
@@ -58,6 +58,11 @@ func (c *Client) manifest(ctx context.Context, reference, accept string) (body [
 // blob copies a blob to w and compares size and digest at its end. On an error
 // nothing of what w holds may be used.
 func (c *Client) blob(ctx context.Context, digest string, size int64, w io.Writer) error {
+	return c.copyBlob(ctx, digest, size, w, func(body io.Reader) io.Reader { return body })
+}
+
+// copyBlob reads the body through what through makes of it.
+func (c *Client) copyBlob(ctx context.Context, digest string, size int64, w io.Writer, through func(io.Reader) io.Reader) error {
 	what := "blob " + digest
 	response, err := c.do(ctx, what, http.MethodGet, c.repo.url("blobs", digest), "")
 	if err != nil {
@@ -70,12 +75,12 @@ func (c *Client) blob(ctx context.Context, digest string, size int64, w io.Write
 	}
 	hash := sha256.New()
 	target := &localWriter{w: w}
-	n, err := io.Copy(io.MultiWriter(hash, target), io.LimitReader(response.Body, size+1))
+	n, err := io.Copy(io.MultiWriter(hash, target), io.LimitReader(through(response.Body), size+1))
 	switch {
 	case target.err != nil:
 		return storageError(digest, target.err)
 	case err != nil:
-		return requestError(what, err)
+		return c.broken(what, err)
 	case n > size:
 		return errorf(RegistryUnavailable, "%s: expected %d bytes, the registry answered more", what, size)
 	case n < size:
@@ -104,21 +109,29 @@ func (l *localWriter) Write(b []byte) (int, error) {
 // smallBlob gets a blob into memory; the caller has bounded size.
 func (c *Client) smallBlob(ctx context.Context, digest string, size int64) ([]byte, error) {
 	var b bytes.Buffer
-	if err := c.blob(ctx, digest, size, &b); err != nil {
+	counted := func(body io.Reader) io.Reader { return held{ctx, c, body} }
+	if err := c.copyBlob(ctx, digest, size, &b, counted); err != nil {
 		return nil, err
 	}
 	return b.Bytes(), nil
 }
 
-func readAll(what string, r io.Reader, limit int64) ([]byte, error) {
-	b, err := io.ReadAll(io.LimitReader(r, limit+1))
+// readAll reads into memory, which the caller drops.
+func (c *Client) readAll(ctx context.Context, what string, r io.Reader, limit int64) ([]byte, error) {
+	b, err := io.ReadAll(io.LimitReader(held{ctx, c, r}, limit+1))
 	if err != nil {
-		return nil, requestError(what, err)
+		return nil, c.broken(what, err)
 	}
 	if int64(len(b)) > limit {
 		return nil, errorf(RegistryUnavailable, "%s: the registry answered more than %d bytes", what, limit)
 	}
 	return b, nil
+}
+
+// broken words a request whose answer did not come to its end.
+func (c *Client) broken(what string, err error) *Error {
+	c.failed = true
+	return requestError(what, err)
 }
 
 // closeBody drains a little, so that the connection is used again, and closes.

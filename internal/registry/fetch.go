@@ -98,7 +98,7 @@ func (m *manifest) isTimoni() bool {
 	if m.Config.MediaType == timoniConfigMediaType || m.ArtifactType == timoniConfigMediaType {
 		return true
 	}
-	for _, l := range m.Layers {
+	for _, l := range m.Layers.first {
 		if l.MediaType == timoniContentMediaType {
 			return true
 		}
@@ -140,7 +140,7 @@ func (m *manifest) publicAnnotations() map[string]string {
 // other artifact the first layer that is tar+gzip.
 func (m *manifest) contentLayers(r Revision) ([]descriptor, error) {
 	var layers []descriptor
-	for _, l := range m.Layers {
+	for _, l := range m.Layers.first {
 		if m.isTimoni() && l.MediaType == timoniContentMediaType {
 			layers = append(layers, l)
 		} else if !m.isTimoni() && isTarGzip(l.MediaType) {
@@ -149,9 +149,9 @@ func (m *manifest) contentLayers(r Revision) ([]descriptor, error) {
 		}
 	}
 	if len(layers) == 0 {
-		return nil, errorf(ArtifactInvalid, "%s: expected a layer of media type tar+gzip, found none among %d layers", r, len(m.Layers))
+		return nil, errorf(ArtifactInvalid, "%s: expected a layer of media type tar+gzip, found none among %d layers", r, len(m.Layers.first))
 	}
-	if len(layers) > maxLayers {
+	if len(layers) > maxLayers || (m.isTimoni() && m.Layers.more) {
 		return nil, errorf(ArtifactInvalid, "%s: expected at most %d content layers, found %d", r, maxLayers, len(layers))
 	}
 	return layers, nil

@@ -214,9 +214,9 @@ func TestVersionOfTheSignedManifest(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := &manifest{Layers: []descriptor{{MediaType: timoniContentMediaType}}}
+			m := &manifest{Layers: layerList{first: []descriptor{{MediaType: timoniContentMediaType}}}}
 			if tt.plain {
-				m.Layers[0].MediaType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
+				m.Layers.first[0].MediaType = "application/vnd.cncf.helm.chart.content.v1.tar+gzip"
 			}
 			annotations := map[string]string{"other": "x"}
 			if tt.written != none {
@@ -247,7 +247,7 @@ func TestIsTimoni(t *testing.T) {
 	}{
 		"by its config":        {manifest{Config: descriptor{MediaType: timoniConfigMediaType}}, true},
 		"by its artifact type": {manifest{ArtifactType: timoniConfigMediaType}, true},
-		"by a layer":           {manifest{Layers: []descriptor{{MediaType: "text/plain"}, {MediaType: timoniContentMediaType}}}, true},
+		"by a layer":           {manifest{Layers: layerList{first: []descriptor{{MediaType: "text/plain"}, {MediaType: timoniContentMediaType}}}}, true},
 		"by none":              {manifest{Config: descriptor{MediaType: "application/vnd.cncf.helm.config.v1+json"}}, false},
 	}
 	for name, tt := range tests {

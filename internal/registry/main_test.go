@@ -68,7 +68,9 @@ func repository(t testing.TB, url string, insecure bool) Repository {
 // client speaks plain HTTP to a repository of a test registry.
 func client(t testing.TB, p *Pool, server *testregistry.Server, repo string) *Client {
 	t.Helper()
-	return p.Client(repository(t, "oci://"+server.Host()+"/"+repo, true), Credentials{})
+	c := p.Client(repository(t, "oci://"+server.Host()+"/"+repo, true), Credentials{})
+	t.Cleanup(c.Close)
+	return c
 }
 
 func selector(t testing.TB, version, tag, digest, filter string) Selector {

@@ -45,13 +45,12 @@ func (c *Client) Resolve(ctx context.Context, s Selector) (Revision, error) {
 		digest, err := c.head(ctx, s.digest, "digest "+s.digest)
 		return Revision{Digest: digest}, err
 	case s.constraint != nil:
-		tags, err := c.tags(ctx)
+		tag, n, err := c.highest(ctx, s)
 		if err != nil {
 			return Revision{}, err
 		}
-		tag := s.highest(tags)
 		if tag == "" {
-			return Revision{}, errorf(VersionNotFound, "%s: expected a tag that matches %s, found none among %d tags", c.repo, s.describe(), len(tags))
+			return Revision{}, errorf(VersionNotFound, "%s: expected a tag that matches %s, found none among %d tags", c.repo, s.describe(), n)
 		}
 		return c.resolveTag(ctx, tag, "tag "+tag)
 	default:
@@ -117,6 +116,7 @@ func (c *Client) hashed(ctx context.Context, reference, what string) (string, er
 	if !found {
 		return "", c.notFound(ctx, what)
 	}
+	defer c.drop(len(body))
 	return digestOf(body), nil
 }
 
@@ -134,25 +134,25 @@ func (c *Client) notFound(ctx context.Context, what string) error {
 	return errorf(VersionNotFound, "%s: the repository has no %s", c.repo, what)
 }
 
-// tags lists all tags, page by page.
-func (c *Client) tags(ctx context.Context) ([]string, error) {
-	var all []string
+// highest lists all tags, page by page, and returns the highest version that
+// matches, "" for none, and how many tags there are.
+func (c *Client) highest(ctx context.Context, s Selector) (best string, n int, err error) {
 	next := c.repo.url("tags", "list") + "?n=" + tagsPerPage
 	for page := 0; next != ""; page++ {
-		if page == maxTagPages || len(all) > maxTags {
-			return nil, errorf(RegistryUnavailable, "%s: more than %d tags or %d pages of them", c.repo, maxTags, maxTagPages)
+		if page == maxTagPages || n > maxTags {
+			return "", 0, errorf(RegistryUnavailable, "%s: more than %d tags or %d pages of them", c.repo, maxTags, maxTagPages)
 		}
 		tags, following, err := c.tagPage(ctx, next)
 		if err != nil {
-			return nil, err
+			return "", 0, err
 		}
-		all = append(all, tags...)
-		next = following
+		// Not more is kept of a page than what may win.
+		best, n, next = s.highest(append(tags, best)), n+len(tags), following
 	}
-	return all, nil
+	return best, n, nil
 }
 
-func (c *Client) tagPage(ctx context.Context, address string) (tags []string, next string, err error) {
+func (c *Client) tagPage(ctx context.Context, address string) (tags tagList, next string, err error) {
 	const what = "tags"
 	response, err := c.do(ctx, what, http.MethodGet, address, "")
 	if err != nil {
@@ -166,12 +166,13 @@ func (c *Client) tagPage(ctx context.Context, address string) (tags []string, ne
 	default:
 		return nil, "", statusError(c.named(what), response.StatusCode, response.Header)
 	}
-	body, err := readAll(c.named(what), response.Body, maxPageBytes)
+	body, err := c.readAll(ctx, c.named(what), response.Body, maxPageBytes)
 	if err != nil {
 		return nil, "", err
 	}
+	defer c.drop(len(body))
 	var page struct {
-		Tags []string `json:"tags"`
+		Tags tagList `json:"tags"`
 	}
 	if err := json.Unmarshal(body, &page); err != nil {
 		return nil, "", errorf(RegistryUnavailable, "%s: the registry's list of tags is not one", c.repo)

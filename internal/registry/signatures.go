@@ -69,8 +69,8 @@ func (c *Client) Signatures(ctx context.Context, digest string) ([]verify.Signat
 	if err != nil {
 		return nil, err
 	}
-	if n := len(layers) + len(bundles); n > verify.MaxSignatures {
-		return nil, errorf(TooManySignatures, "%s: found %d signatures, at most %d are judged", digest, n, verify.MaxSignatures)
+	if len(layers)+len(bundles) > verify.MaxSignatures {
+		return nil, s.tooMany()
 	}
 	for _, l := range layers {
 		if err := s.addCosign(ctx, l); err != nil {
@@ -87,10 +87,14 @@ func (c *Client) Signatures(ctx context.Context, digest string) ([]verify.Signat
 
 func (s *collector) add(signature verify.Signature) error {
 	if len(s.signatures) == verify.MaxSignatures {
-		return errorf(TooManySignatures, "%s: found more than %d signatures, at most %d are judged", s.digest, verify.MaxSignatures, verify.MaxSignatures)
+		return s.tooMany()
 	}
 	s.signatures = append(s.signatures, signature)
 	return nil
+}
+
+func (s *collector) tooMany() *Error {
+	return errorf(TooManySignatures, "%s: found more than %d signatures, and no more are judged", s.digest, verify.MaxSignatures)
 }
 
 // cosignLayers reads the manifest under the tag sha256-<hex>.sig, whose layers
@@ -106,7 +110,10 @@ func (s *collector) cosignLayers(ctx context.Context) ([]descriptor, error) {
 		// Something is there, and it cannot be read: judged as such.
 		return nil, s.add(verify.Signature{Format: verify.FormatCosign})
 	}
-	return slices.DeleteFunc(manifest.Layers, func(d descriptor) bool { return d.MediaType != simpleSigningMediaType }), nil
+	if manifest.Layers.more {
+		return nil, s.tooMany()
+	}
+	return slices.DeleteFunc(manifest.Layers.first, func(d descriptor) bool { return d.MediaType != simpleSigningMediaType }), nil
 }
 
 func (s *collector) addCosign(ctx context.Context, d descriptor) error {
@@ -138,23 +145,12 @@ func (s *collector) payload(ctx context.Context, d descriptor) ([]byte, error) {
 }
 
 // bundleManifests lists the referrers that may be signatures.
-func (s *collector) bundleManifests(ctx context.Context) ([]descriptor, error) {
+func (s *collector) bundleManifests(ctx context.Context) ([]string, error) {
 	referrers, err := s.referrers(ctx)
 	if err != nil {
 		return nil, err
 	}
-	seen := map[string]bool{}
-	var candidates []descriptor
-	for _, d := range referrers {
-		if !isCandidate(d) || seen[d.Digest] {
-			continue
-		}
-		seen[d.Digest] = true
-		candidates = append(candidates, d)
-	}
-	// Registries list referrers in any order; verdicts must not depend on it.
-	slices.SortFunc(candidates, func(a, b descriptor) int { return strings.Compare(a.Digest, b.Digest) })
-	return candidates, nil
+	return referrers.sorted(), nil
 }
 
 // isCandidate passes over what says itself that it is no signature. The index
@@ -181,19 +177,23 @@ func isAttestation(raw json.RawMessage) bool {
 	return predicateType != verify.SignPredicateType
 }
 
-func (s *collector) addBundle(ctx context.Context, d descriptor) error {
-	body, found, err := s.client.manifest(ctx, d.Digest, acceptManifests)
+func (s *collector) addBundle(ctx context.Context, digest string) error {
+	body, found, err := s.client.manifest(ctx, digest, acceptManifests)
 	if err != nil {
 		return err
 	}
+	defer s.client.drop(len(body))
 	if !found {
-		return errorf(RegistryUnavailable, "%s: the registry lists the referrer %s and does not have it", s.digest, d.Digest)
+		return errorf(RegistryUnavailable, "%s: the registry lists the referrer %s and does not have it", s.digest, digest)
 	}
 	manifest := readManifest(body)
 	if manifest == nil || isAttestation(manifest.Annotations) {
 		return nil
 	}
-	for _, l := range manifest.Layers {
+	if manifest.Layers.more {
+		return s.tooMany()
+	}
+	for _, l := range manifest.Layers.first {
 		if !strings.HasPrefix(l.MediaType, bundleMediaTypePrefix) {
 			continue
 		}
@@ -211,36 +211,35 @@ func (s *collector) addBundle(ctx context.Context, d descriptor) error {
 // referrers lists what refers to the digest, through the referrers API or,
 // where there is none, the fallback tag.
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#listing-referrers
-func (s *collector) referrers(ctx context.Context) ([]descriptor, error) {
+func (s *collector) referrers(ctx context.Context) (all candidateList, err error) {
 	c := s.client
 	if c.hasNoReferrers() {
 		return s.fallbackTag(ctx)
 	}
-	var all []descriptor
 	next := c.repo.url("referrers", s.digest)
 	for page := 0; next != ""; page++ {
-		if page == maxReferrerPages || len(all) > maxReferrers {
-			return nil, errorf(TooManySignatures, "%s: found more than %d referrers or %d pages of them", s.digest, maxReferrers, maxReferrerPages)
+		if page == maxReferrerPages || all.listed > maxReferrers {
+			return all, errorf(TooManySignatures, "%s: found more than %d referrers or %d pages of them", s.digest, maxReferrers, maxReferrerPages)
 		}
 		found, following, supported, err := s.referrersPage(ctx, next)
 		if err != nil {
-			return nil, err
+			return all, err
 		}
 		if !supported && page > 0 {
 			// It has the API, or there was no first page.
-			return nil, errorf(RegistryUnavailable, "%s: the registry lists referrers and does not have the list's next page", s.digest)
+			return all, errorf(RegistryUnavailable, "%s: the registry lists referrers and does not have the list's next page", s.digest)
 		}
 		if !supported {
 			c.noteNoReferrers()
 			return s.fallbackTag(ctx)
 		}
-		all = append(all, found...)
+		all.add(found)
 		next = following
 	}
 	return all, nil
 }
 
-func (s *collector) referrersPage(ctx context.Context, address string) (found []descriptor, next string, supported bool, err error) {
+func (s *collector) referrersPage(ctx context.Context, address string) (found *candidateList, next string, supported bool, err error) {
 	const what = "referrers"
 	response, err := s.client.do(ctx, what, http.MethodGet, address, string(types.OCIImageIndex))
 	if err != nil {
@@ -257,10 +256,11 @@ func (s *collector) referrersPage(ctx context.Context, address string) (found []
 	default:
 		return nil, "", false, statusError(s.client.named(what), response.StatusCode, response.Header)
 	}
-	body, err := readAll(s.client.named(what), response.Body, maxPageBytes)
+	body, err := s.client.readAll(ctx, s.client.named(what), response.Body, maxPageBytes)
 	if err != nil {
 		return nil, "", false, err
 	}
+	defer s.client.drop(len(body))
 	index := readIndex(body)
 	if index == nil {
 		return nil, "", false, errorf(RegistryUnavailable, "%s: the registry's list of referrers is not one", s.digest)
@@ -271,26 +271,27 @@ func (s *collector) referrersPage(ctx context.Context, address string) (found []
 
 // fallbackTag reads the index under the tag sha256-<hex>.
 // https://github.com/opencontainers/distribution-spec/blob/v1.1.1/spec.md#unavailable-referrers-api
-func (s *collector) fallbackTag(ctx context.Context) ([]descriptor, error) {
+func (s *collector) fallbackTag(ctx context.Context) (candidateList, error) {
 	tag := strings.Replace(s.digest, ":", "-", 1)
 	body, found, err := s.client.manifest(ctx, tag, string(types.OCIImageIndex))
 	if err != nil || !found {
-		return nil, err
+		return candidateList{}, err
 	}
+	defer s.client.drop(len(body))
 	if index := readIndex(body); index != nil {
-		if len(index) > maxReferrers {
-			return nil, errorf(TooManySignatures, "%s: found more than %d referrers", s.digest, maxReferrers)
+		if index.listed > maxReferrers {
+			return candidateList{}, errorf(TooManySignatures, "%s: found more than %d referrers", s.digest, maxReferrers)
 		}
-		return index, nil
+		return *index, nil
 	}
-	return nil, s.add(verify.Signature{Format: verify.FormatBundle})
+	return candidateList{}, s.add(verify.Signature{Format: verify.FormatBundle})
 }
 
 type manifest struct {
 	MediaType    string          `json:"mediaType"`
 	ArtifactType string          `json:"artifactType"`
 	Config       descriptor      `json:"config"`
-	Layers       []descriptor    `json:"layers"`
+	Layers       layerList       `json:"layers"`
 	Annotations  json.RawMessage `json:"annotations"`
 }
 
@@ -304,12 +305,12 @@ func readManifest(body []byte) *manifest {
 }
 
 // readIndex returns nil for what is no image index, and never nil for one.
-func readIndex(body []byte) []descriptor {
+func readIndex(body []byte) *candidateList {
 	index := struct {
-		Manifests []descriptor `json:"manifests"`
+		Manifests candidateList `json:"manifests"`
 	}{}
 	if err := json.Unmarshal(body, &index); err != nil {
 		return nil
 	}
-	return append([]descriptor{}, index.Manifests...)
+	return &index.Manifests
 }

@@ -119,7 +119,9 @@ func TestReferrersAnswers(t *testing.T) {
 			p := newPool(t)
 			server.Reset()
 			for range 2 {
-				found, err := client(t, p, server, "app").Signatures(t.Context(), digest)
+				c := client(t, p, server, "app")
+				found, err := c.Signatures(t.Context(), digest)
+				c.Close()
 				wantReason(t, err, tt.reason)
 				want := 0
 				if tt.fallback {
