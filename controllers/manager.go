@@ -53,6 +53,8 @@ var (
 
 // Options are the controller's settings; see the flags in main.go.
 type Options struct {
+	// Concurrent is how many verdicts and publications are at work, and how many
+	// ModuleSources ask one registry, at the same time.
 	Concurrent               int
 	StoragePath              string
 	StorageAddr              string
@@ -143,7 +145,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		Live:   mgr.GetAPIReader(),
 		Events: mgr.GetEventRecorder("assay-controller"),
 		Syncer: &source.Syncer{
-			Pool: pool, Store: store, MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Observe: m.ObserveStep, Now: o.Now,
+			Pool: pool, Store: store, Slots: source.NewSlots(o.Concurrent), MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Observe: m.ObserveStep, Now: o.Now,
 		},
 		Metrics:                  m,
 		Trust:                    root,

@@ -14,6 +14,8 @@ import (
 type Syncer struct {
 	Pool  *registry.Pool
 	Store *artifact.Store
+	// Slots bound how much is judged and published at the same time. Optional.
+	Slots *Slots
 	// MaxLayerBytes bounds the compressed layers of an artifact together.
 	MaxLayerBytes int64
 	// Observe is told how long each step took. Optional.
@@ -57,6 +59,7 @@ type Outcome struct {
 // *Error.
 func (s *Syncer) Sync(ctx context.Context, r Request) (Outcome, error) {
 	client := s.Pool.Client(r.Repository, r.Credentials)
+	defer client.Close()
 	revision, err := s.resolve(ctx, client, r)
 	if err != nil {
 		return Outcome{}, fail(StepResolve, err)
@@ -79,6 +82,7 @@ func (s *Syncer) Sync(ctx context.Context, r Request) (Outcome, error) {
 // does not have any more, nobody can say that it is not signed.
 func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revision) (Outcome, error) {
 	client := s.Pool.Client(r.Repository, r.Credentials)
+	defer client.Close()
 	pin, err := registry.NewSelector("", "", revision.Digest, "")
 	if err == nil {
 		r.Selector = pin
@@ -90,16 +94,22 @@ func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revis
 	return s.acquire(ctx, client, r, revision)
 }
 
-// Judge judges a digest by signatures that were kept, asking nobody. Nothing
-// stops it, however long it takes: trust that was withdrawn takes effect.
+// Judge judges a digest by signatures that were kept, asking nobody. It waits
+// for a slot for as long as it takes, and nothing stops it: trust that was
+// withdrawn takes effect.
 func (s *Syncer) Judge(policy verify.Policy, digest string, kept []verify.Signature) (verify.Verified, error) {
-	return s.judge(func() bool { return false }, policy, digest, kept)
+	return s.judge(context.Background(), policy, digest, kept)
 }
 
-// judge judges until stop says true: what is not published yet can wait.
-func (s *Syncer) judge(stop func() bool, policy verify.Policy, digest string, signatures []verify.Signature) (verify.Verified, error) {
+// judge judges until ctx ends: what is not published yet can wait.
+func (s *Syncer) judge(ctx context.Context, policy verify.Policy, digest string, signatures []verify.Signature) (verify.Verified, error) {
+	giveBack, err := s.Slots.take(ctx)
+	if err != nil {
+		return verify.Verified{}, busy(StepVerify, err)
+	}
+	defer giveBack()
 	defer s.time(StepVerify)()
-	v, err := verify.VerifyUntil(stop, policy, digest, signatures)
+	v, err := verify.VerifyUntil(func() bool { return ctx.Err() != nil }, policy, digest, signatures)
 	if err != nil {
 		return verify.Verified{}, fail(StepVerify, err)
 	}
@@ -127,7 +137,7 @@ func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request
 	if err != nil {
 		return o, fail(StepSignatures, err)
 	}
-	if o.Verified, err = s.judge(func() bool { return ctx.Err() != nil }, r.Policy, revision.Digest, signatures); err != nil {
+	if o.Verified, err = s.judge(ctx, r.Policy, revision.Digest, signatures); err != nil {
 		return o, err
 	}
 	dir, cleanup, err := s.Store.TempDir()
@@ -139,6 +149,11 @@ func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request
 	if err != nil {
 		return o, fail(StepFetch, err)
 	}
+	giveBack, err := s.Slots.take(ctx)
+	if err != nil {
+		return o, busy(StepPublish, err)
+	}
+	defer giveBack()
 	if o.Published, err = s.publish(o.Verified, r.Owner, content, signatures); err != nil {
 		return o, fail(StepPublish, err)
 	}
