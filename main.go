@@ -92,7 +92,7 @@ func parse(args []string) (*flags, error) {
 func (f *flags) set() *pflag.FlagSet {
 	o, s := &f.options, pflag.NewFlagSet("assay-controller", pflag.ContinueOnError)
 	s.SortFlags = false
-	s.IntVar(&o.Concurrent, "concurrent", 8, "how many ModuleSources are worked on at the same time")
+	s.IntVar(&o.Concurrent, "concurrent", 8, "how many verdicts and publications are at work at the same time, and how many ModuleSources ask one registry")
 	s.StringVar(&o.StoragePath, "storage-path", "/data", "folder for published artifacts; a cache, which may be lost")
 	s.StringVar(&o.StorageAddr, "storage-addr", ":9090", "address on which artifacts are served over HTTP")
 	s.StringVar(&o.StorageAdvAddr, "storage-adv-addr", "", "host and port of the artifacts' URLs in status; default: this host's name and the port of --storage-addr")

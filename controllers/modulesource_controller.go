@@ -11,8 +11,8 @@ import (
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/go-logr/logr"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
-	"k8s.io/apimachinery/pkg/util/wait"
 	"k8s.io/client-go/util/workqueue"
+	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -73,14 +73,14 @@ type ModuleSourceReconciler struct {
 	schedule  schedule
 	reported  reported
 	gate      gate
-	workers   int
+	waiting   waiting
 	firstWait atomic.Pointer[time.Time] // for the trusted root
 }
 
-// SetupWithManager registers the controller for ModuleSources, with that many
-// of them at work at the same time.
+// SetupWithManager registers the controller for ModuleSources, which asks each
+// registry for that many of them at the same time.
 func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent int) error {
-	r.workers = concurrent
+	r.gate.perHost = concurrent
 	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ModuleSource{}, referencesIndex, references); err != nil {
 		return fmt.Errorf("indexing what ModuleSources name: %w", err)
 	}
@@ -89,7 +89,7 @@ func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent i
 		WatchesRawSource(ctrlsource.Channel(r.RootChanged, r.judgedByDefaultRoot())).
 		WatchesRawSource(ctrlsource.Channel(r.Damaged, handler.EnqueueRequestsFromMapFunc(r.watched))).
 		WithOptions(controller.Options{
-			MaxConcurrentReconciles: concurrent,
+			MaxConcurrentReconciles: workers,
 			RateLimiter:             workqueue.NewTypedItemExponentialFailureRateLimiter[ctrl.Request](firstErrorRetry, longestErrorRetry),
 		})
 	if r.WatchReferences {
@@ -113,6 +113,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 		if apierrors.IsNotFound(err) {
 			r.schedule.forget(request.NamespacedName)
 			r.reported.forget(request.NamespacedName)
+			r.waiting.drop(request.NamespacedName)
 			return ctrl.Result{}, r.Syncer.Store.Withdraw(owner)
 		}
 		return ctrl.Result{}, err
@@ -129,6 +130,9 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	if r.waitsForRoot(&obj) {
 		return ctrl.Result{RequeueAfter: rootWait}, nil
 	}
+	if delay := r.stillWaits(&obj); delay > 0 {
+		return ctrl.Result{RequeueAfter: delay, Priority: ptr.To(handler.LowPriority)}, nil
+	}
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(&obj))
 	defer cancel()
 
@@ -141,12 +145,15 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 		return ctrl.Result{}, err
 	}
 	due := in.err == nil && !obj.Spec.Suspend && r.schedule.due(&obj, o, r.Now())
-	waits := due && !r.pollThroughGate(ctx, &obj, in, &o)
+	var waits time.Duration
+	if due {
+		waits = r.pollThroughGate(ctx, &obj, in, &o)
+	}
 	r.refreshRoot(&obj, o)
 	if errors.Is(ctx.Err(), context.Canceled) && o.err != nil && o.err.Kind == source.Transient {
 		return ctrl.Result{}, nil // The controller stops: what that cut short says nothing.
 	}
-	if !waits || o.hasNews() {
+	if waits == 0 || o.hasNews() {
 		if err := r.report(ctx, &obj, o); err != nil {
 			return ctrl.Result{}, err
 		}
@@ -154,9 +161,9 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	if o.unremoved != nil {
 		return ctrl.Result{}, o.unremoved // It is not served; it is tried again.
 	}
-	if waits {
-		r.schedule.forget(request.NamespacedName) // It is still due.
-		return ctrl.Result{RequeueAfter: wait.Jitter(gateWait, 1)}, nil
+	if waits > 0 {
+		r.schedule.hold(request.NamespacedName)
+		return ctrl.Result{RequeueAfter: r.waits(&obj, in.request.Repository.Host(), waits), Priority: ptr.To(handler.LowPriority)}, nil
 	}
 	return r.schedule.next(&obj, o, r.Now()), nil
 }
@@ -255,18 +262,29 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 // hasNews reports whether there is something to report without a poll.
 func (o outcome) hasNews() bool { return o.withdrawn != nil || !o.rejudged.IsZero() }
 
-// pollThroughGate polls, unless too many others poll the same registry.
-func (r *ModuleSourceReconciler) pollThroughGate(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs, o *outcome) bool {
-	host := in.request.Repository.Host()
-	if !r.gate.enter(host, r.workers) {
-		return false
+// pollThroughGate polls, unless the registry is asked by too many others or
+// wants to be left alone: then it says how long to wait.
+//
+// A poll that was slow and ended in whatever error counts against its registry:
+// one that is slow with what is refused anyway blocks a worker just the same.
+func (r *ModuleSourceReconciler) pollThroughGate(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs, o *outcome) time.Duration {
+	if pinned, ok := in.request.Selector.Pinned(); ok && o.inStorage && pinned == revisionOf(obj.Status.Artifact.Revision) {
+		r.poll(ctx, obj, in, o) // Nobody is asked.
+		return 0
 	}
-	start := r.Now()
+	p, delay := r.gate.enter(in.request.Repository.Host(), r.Now())
+	if delay > 0 {
+		return delay
+	}
 	defer func() {
-		r.gate.leave(host, r.Now().Sub(start), o.err != nil && o.err.Kind == source.Transient)
+		var retryAfter time.Duration
+		if o.err != nil {
+			retryAfter = o.err.RetryAfter
+		}
+		r.gate.leave(p, r.Now(), o.err != nil, retryAfter)
 	}()
 	r.poll(ctx, obj, in, o)
-	return true
+	return 0
 }
 
 // poll asks the registry, and rebuilds what was lost.

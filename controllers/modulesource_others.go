@@ -56,6 +56,7 @@ func (r *ModuleSourceReconciler) watched(ctx context.Context, obj client.Object)
 	if err := r.Client.Get(ctx, key, &v1alpha1.ModuleSource{}); err != nil {
 		return nil // What is not watched is not looked at.
 	}
+	r.waiting.tell(key)
 	return []ctrl.Request{{NamespacedName: key}}
 }
 

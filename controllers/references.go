@@ -112,6 +112,7 @@ func (r *ModuleSourceReconciler) enqueue(ctx context.Context, q workqueue.TypedR
 	}
 	for i := range list.Items {
 		request := ctrl.Request{NamespacedName: client.ObjectKeyFromObject(&list.Items[i])}
+		r.waiting.tell(request.NamespacedName)
 		if prioritised, ok := q.(priorityqueue.PriorityQueue[ctrl.Request]); ok {
 			prioritised.AddWithOpts(priorityqueue.AddOpts{Priority: ptr.To(trustPriority)}, request)
 		} else {

@@ -43,9 +43,11 @@ type schedule struct {
 }
 
 type entry struct {
-	nextPoll  time.Time
-	selection string
-	failures  int
+	nextPoll   time.Time
+	selection  string
+	failures   int
+	generation int64 // of the spec that failed
+	leftAlone  bool  // the registry said when to retry
 	// written is the resource version of the last status that was written.
 	written string
 }
@@ -70,6 +72,9 @@ func (s *schedule) due(obj *v1alpha1.ModuleSource, o outcome, now time.Time) boo
 	case !known, e.selection != selectionOf(obj, o), !now.Before(e.nextPoll.Add(-early)):
 		return true
 	case requestedAt(obj) != obj.Status.LastHandledReconcileAt:
+		return true
+	case e.failures > 0 && e.generation != obj.Generation && !e.leftAlone:
+		// Whatever was edited, it may be what helps.
 		return true
 	case o.withdrawn != nil, obj.Status.Artifact != nil && !o.inStorage:
 		return true
@@ -105,7 +110,11 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 		e.failures++
 		e.nextPoll = now.Add(awaitIn(e.failures, o.awaitingUntil.Sub(now)))
 	case o.err != nil && o.err.Kind == source.Transient:
+		if e.generation != obj.Generation {
+			e.failures = 0
+		}
 		e.failures++
+		e.generation, e.leftAlone = obj.Generation, o.err.RetryAfter > 0
 		e.nextPoll = now.Add(retryIn(obj, e.failures, o.err.RetryAfter))
 	case o.polled || o.err != nil || !now.Before(e.nextPoll):
 		e.failures = 0
@@ -160,6 +169,16 @@ func (s *schedule) isStale(obj *v1alpha1.ModuleSource) bool {
 	}
 	order, err := resourceversion.CompareResourceVersion(obj.ResourceVersion, written)
 	return err != nil || order < 0
+}
+
+// hold keeps due what was due and had to wait, and how often it failed.
+func (s *schedule) hold(key types.NamespacedName) {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	if e, known := s.entries[key]; known {
+		e.nextPoll = time.Time{}
+		s.entries[key] = e
+	}
 }
 
 func (s *schedule) forget(key types.NamespacedName) {

@@ -89,6 +89,68 @@ func TestScheduleBackoff(t *testing.T) {
 	within(t, "after a success", s.next(obj, failing(v1alpha1.ReasonRegistryUnavailable, 0), noon).RequeueAfter, 2*time.Second, 2200*time.Millisecond)
 }
 
+// An edit, of whatever, is tried at once and begins the series anew, unless the
+// registry asked to be left alone.
+func TestScheduleEditWhileFailing(t *testing.T) {
+	fails := func(s *schedule, retryAfter time.Duration) {
+		for range 6 {
+			s.next(sourceOf(nil), failing(v1alpha1.ReasonRegistryUnavailable, retryAfter), noon)
+		}
+	}
+	edited := sourceOf(func(obj *v1alpha1.ModuleSource) { obj.Generation++; obj.Spec.Timeout.Duration = time.Minute })
+	s := &schedule{}
+	fails(s, 0)
+	if s.due(sourceOf(nil), good(false), noon.Add(time.Second)) {
+		t.Error("expected no poll without an edit, found one")
+	}
+	if !s.due(edited, good(false), noon.Add(time.Second)) {
+		t.Error("expected a poll after an edit, found none")
+	}
+	within(t, "after an edit", s.next(edited, failing(v1alpha1.ReasonRegistryUnavailable, 0), noon).RequeueAfter, 2*time.Second, 2200*time.Millisecond)
+	within(t, "and again", s.next(edited, failing(v1alpha1.ReasonRegistryUnavailable, 0), noon).RequeueAfter, 4*time.Second, 4400*time.Millisecond)
+
+	fails(s, time.Hour)
+	if s.due(edited, good(false), noon.Add(time.Second)) {
+		t.Error("expected the registry to be left alone after an edit, found a poll")
+	}
+}
+
+// What is refused is not an error of the registry's: it is looked at again at
+// the interval, each time.
+func TestScheduleRefused(t *testing.T) {
+	s := &schedule{}
+	refused := good(true)
+	refused.err = &source.Error{Step: source.StepVerify, Kind: source.Refused, Reason: v1alpha1.ReasonNoSignature, Message: "no"}
+	now := noon
+	for range 20 {
+		delay := s.next(sourceOf(nil), refused, now).RequeueAfter
+		within(t, "after a refusal", delay, 5*time.Minute, 5*time.Minute*11/10)
+		if s.due(sourceOf(nil), good(false), now.Add(delay-time.Second)) {
+			t.Error("expected no poll before its time, found one")
+		}
+		now = now.Add(delay)
+	}
+}
+
+// What had to wait for the gate is still due, for whatever reason it was, and
+// the series of its failures goes on.
+func TestScheduleHold(t *testing.T) {
+	s := &schedule{}
+	key := types.NamespacedName{Namespace: "apps", Name: "app"}
+	s.hold(key)
+	if _, known := s.entries[key]; known {
+		t.Error("expected one that was never polled not to be known by waiting")
+	}
+	for range 3 {
+		s.next(sourceOf(nil), failing(v1alpha1.ReasonRegistryUnavailable, 0), noon)
+	}
+	s.hold(key)
+	if !s.due(sourceOf(nil), good(false), noon) {
+		t.Error("expected it to be due, found it is not")
+	}
+	within(t, "the fourth failure", s.next(sourceOf(nil), failing(v1alpha1.ReasonRegistryUnavailable, 0), noon).RequeueAfter, 16*time.Second, 17600*time.Millisecond)
+}
+
 // A registry that asks to be left alone is, also beyond the interval; one that
 // asks for less does not hurry.
 func TestScheduleRetryAfter(t *testing.T) {
