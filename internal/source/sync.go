@@ -109,7 +109,7 @@ func (s *Syncer) judge(ctx context.Context, policy verify.Policy, digest string,
 	}
 	defer giveBack()
 	defer s.time(StepVerify)()
-	v, err := verify.VerifyUntil(func() bool { return ctx.Err() != nil }, policy, digest, signatures)
+	v, err := verify.Until(func() bool { return ctx.Err() != nil }, policy, digest, signatures)
 	if err != nil {
 		return verify.Verified{}, fail(StepVerify, err)
 	}

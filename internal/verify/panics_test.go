@@ -55,7 +55,7 @@ func TestPanicsOverMaterial(t *testing.T) {
 				// A verdict that is stopped after it says so as well.
 				var stopped *verify.StoppedError
 				a := &after{n: 3 + len(failing.Keys)}
-				if _, err := verify.VerifyUntil(a.stop, threshold(1, failing, right), artifact, beside); !errors.As(err, &stopped) || stopped.Panics != 1 {
+				if _, err := verify.Until(a.stop, threshold(1, failing, right), artifact, beside); !errors.As(err, &stopped) || stopped.Panics != 1 {
 					t.Errorf("found %+v", err)
 				}
 			})

@@ -30,12 +30,12 @@ func TestStopped(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			never := &after{n: 1 << 30}
 			want := outcome(verify.Verify(policy, artifact, signatures))
-			if got := outcome(verify.VerifyUntil(never.stop, policy, artifact, signatures)); got != want {
+			if got := outcome(verify.Until(never.stop, policy, artifact, signatures)); got != want {
 				t.Errorf("asked and not stopped, expected %s, found %s", want, got)
 			}
 			for n := 1; n <= never.asked; n++ {
 				a := &after{n: n}
-				v, err := verify.VerifyUntil(a.stop, policy, artifact, signatures)
+				v, err := verify.Until(a.stop, policy, artifact, signatures)
 				var stopped *verify.StoppedError
 				if !errors.As(err, &stopped) || !v.IsZero() || len(v.Signers()) != 0 {
 					t.Fatalf("stopped at %d: found %+v, %v", n, v, err)
@@ -56,13 +56,13 @@ func TestStoppedOnce(t *testing.T) {
 	policy := threshold(1, authority(t, "a", p256(t, "a"), p256(t, "b")), authority(t, "b", p256(t, "alice")))
 	signatures := signedBy(t, "alice", "bob")
 	all := &after{n: 1 << 30}
-	if _, err := verify.VerifyUntil(all.stop, policy, artifact, signatures); err != nil {
+	if _, err := verify.Until(all.stop, policy, artifact, signatures); err != nil {
 		t.Fatal(err)
 	}
 	for n := 1; n <= all.asked; n++ {
 		asked := 0
 		once := func() bool { asked++; return asked == n }
-		_, err := verify.VerifyUntil(once, policy, artifact, signatures)
+		_, err := verify.Until(once, policy, artifact, signatures)
 		var stopped *verify.StoppedError
 		if !errors.As(err, &stopped) || asked != n {
 			t.Errorf("at %d, asked %d times: found %v", n, asked, err)
@@ -94,7 +94,7 @@ func TestStopIsAsked(t *testing.T) {
 		"the first key made it":     {threshold(1, key("x")), []verify.Signature{cosignSigned(t, artifact, p256(t, "a"))}, 1 + 1 + 1},
 	} {
 		a := &after{n: 1 << 30}
-		_, _ = verify.VerifyUntil(a.stop, tt.policy, artifact, tt.signatures)
+		_, _ = verify.Until(a.stop, tt.policy, artifact, tt.signatures)
 		if a.asked != tt.asked {
 			t.Errorf("%s: expected to be asked %d times, found %d", name, tt.asked, a.asked)
 		}
@@ -108,13 +108,13 @@ func TestNotStopped(t *testing.T) {
 	var policy *verify.PolicyError
 	var tooMany *verify.TooManySignaturesError
 	var refusal *verify.Refusal
-	if _, err := verify.VerifyUntil(stop, verify.Policy{}, artifact, many); !errors.As(err, &policy) {
+	if _, err := verify.Until(stop, verify.Policy{}, artifact, many); !errors.As(err, &policy) {
 		t.Error(err)
 	}
-	if _, err := verify.VerifyUntil(stop, trusting(t, p256(t, "signer")), artifact, many); !errors.As(err, &tooMany) {
+	if _, err := verify.Until(stop, trusting(t, p256(t, "signer")), artifact, many); !errors.As(err, &tooMany) {
 		t.Error(err)
 	}
-	if _, err := verify.VerifyUntil(stop, denying(t, artifact), artifact, many); !errors.As(err, &refusal) || refusal.Reason != verify.ReasonDigestDenied {
+	if _, err := verify.Until(stop, denying(t, artifact), artifact, many); !errors.As(err, &refusal) || refusal.Reason != verify.ReasonDigestDenied {
 		t.Error(err)
 	}
 }
@@ -139,7 +139,7 @@ func TestPanicsOfOurOwn(t *testing.T) {
 		"a digest that is none": {func() bool { return false }, rootless, strings.Repeat("\n", 1000), `"\n\n`},
 	} {
 		t.Run(name, func(t *testing.T) {
-			v, err := verify.VerifyUntil(tt.stop, tt.policy, tt.digest, right)
+			v, err := verify.Until(tt.stop, tt.policy, tt.digest, right)
 			var refusal *verify.Refusal
 			if !errors.As(err, &refusal) || refusal.Reason != verify.ReasonSignatureInvalid || refusal.Panics != 1 || !v.IsZero() {
 				t.Fatalf("found %+v, %v", v, err)

@@ -252,7 +252,10 @@ func certified(e sigstore.SignedEntity, p proof) error {
 		return &shortfall{uncertified, "it carries no certificate"}
 	}
 	leaf := content.Certificate()
-	for _, at := range p.times {
+	for i, at := range p.times {
+		if slices.ContainsFunc(p.times[:i], at.Equal) {
+			continue
+		}
 		chains, err := sigstore.VerifyLeafCertificate(at, leaf, p.material)
 		switch {
 		case err != nil && (at.Before(leaf.NotBefore) || at.After(leaf.NotAfter)):

@@ -7,9 +7,9 @@ import (
 )
 
 // Verified is the proof that a digest was judged and accepted. Only [Verify] and
-// [VerifyUntil] make one: its fields are unexported, and whoever takes a Verified must
-// refuse the zero value (see [Verified.IsZero]). Fetching and publishing take
-// a Verified, so that no code path leads from registry bytes to a published
+// [Until] make one: its fields are unexported, and whoever takes a Verified must
+// refuse the zero value (see [Verified.IsZero]). Fetching and publishing take a
+// Verified, so that no code path leads from registry bytes to a published
 // artifact without a verdict.
 type Verified struct {
 	digest     string

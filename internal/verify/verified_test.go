@@ -41,7 +41,7 @@ func TestVerifiedIsSealed(t *testing.T) {
 	}
 }
 
-// Inside the package, only VerifyUntil makes one that is not zero, once, and nothing
+// Inside the package, only Until makes one that is not zero, once, and nothing
 // writes to one.
 func TestOnlyVerifyMakesAVerified(t *testing.T) {
 	var makers []string
@@ -77,7 +77,7 @@ func TestOnlyVerifyMakesAVerified(t *testing.T) {
 			})
 		}
 	}
-	if diff := cmp.Diff([]string{"VerifyUntil"}, makers); diff != "" {
+	if diff := cmp.Diff([]string{"Until"}, makers); diff != "" {
 		t.Errorf("who makes a Verified (-want +got):\n%s", diff)
 	}
 }

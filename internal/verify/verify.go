@@ -31,18 +31,18 @@ type candidate interface {
 // found for it. The error is a *Refusal when they do not suffice, a
 // *PolicyError when the policy cannot be applied, and a
 // *TooManySignaturesError when there are too many to judge; in the latter two
-// nothing was judged. Nothing stops it: see [VerifyUntil].
+// nothing was judged. Nothing stops it: see [Until].
 func Verify(policy Policy, digest string, signatures []Signature) (Verified, error) {
-	return VerifyUntil(func() bool { return false }, policy, digest, signatures)
+	return Until(func() bool { return false }, policy, digest, signatures)
 }
 
-// VerifyUntil is [Verify] with an end: stop is asked between the units of work,
-// of which there is one for each signature and authority, and for each key. Once
-// it says true the error is a *StoppedError, and nothing was judged: what was
-// found until then is part of no answer.
+// Until is [Verify] with an end: stop is asked between the units of work, of
+// which there is one for each signature, for each authority, and for each key.
+// Once it says true the error is a *StoppedError, and nothing was judged: what
+// was found until then is part of no answer.
 //
 // A panic anywhere in here, its caller's stop included, is a *Refusal.
-func VerifyUntil(stop func() bool, policy Policy, digest string, signatures []Signature) (v Verified, err error) {
+func Until(stop func() bool, policy Policy, digest string, signatures []Signature) (v Verified, err error) {
 	hash, _ := v1.NewHash(digest) // the zero value for what is none
 	j := &judgement{policy: policy, digest: hash, stop: stop, satisfied: make([]map[string]Signer, len(policy.Authorities)), others: map[string]bool{}}
 	defer func() {
