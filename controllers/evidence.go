@@ -32,6 +32,32 @@ func evidence(v verify.Verified, at metav1.Time) *v1alpha1.Verification {
 	return e
 }
 
+// signersIn are the signers in evidence that status holds, as they were verified.
+func signersIn(e *v1alpha1.Verification) []verify.Signer {
+	var signers []verify.Signer
+	for _, a := range e.Signatures {
+		s := verify.Signer{
+			Authority: a.Authority, Format: verify.Format(a.Format), KeyFingerprint: a.KeyFingerprint,
+			Issuer: a.Issuer, Subject: a.Subject, SignedTimestamp: asTime(a.SignedTimestamp),
+		}
+		for _, x := range a.Extensions {
+			s.Extensions = append(s.Extensions, verify.Extension{Name: x.Name, Value: x.Value})
+		}
+		if log := a.TransparencyLog; log != nil {
+			s.Log = &verify.LogEntry{LogID: log.LogID, URL: log.URL, Index: log.Index, IntegratedTime: asTime(log.IntegratedTime)}
+		}
+		signers = append(signers, s)
+	}
+	return signers
+}
+
+func asTime(t *metav1.Time) time.Time {
+	if t == nil {
+		return time.Time{}
+	}
+	return t.UTC()
+}
+
 // timeOf is a time as the API has it, in whole seconds; nil for none.
 func timeOf(t time.Time) *metav1.Time {
 	if t.IsZero() {

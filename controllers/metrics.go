@@ -2,6 +2,7 @@ package controllers
 
 import (
 	"context"
+	"errors"
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
@@ -9,11 +10,13 @@ import (
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/verify"
 )
 
 // Metrics are Assay's own metrics, beside those of controller-runtime.
 type Metrics struct {
 	verifications *prometheus.CounterVec
+	panics        prometheus.Counter
 	steps         *prometheus.HistogramVec
 	conditions    *conditionCollector
 }
@@ -26,6 +29,10 @@ func NewMetrics(sources client.Reader, elected <-chan struct{}) *Metrics {
 			Name: "assay_verifications_total",
 			Help: "Verdicts that were reached, by result (verified, refused) and condition reason.",
 		}, []string{"result", "reason"}),
+		panics: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "assay_verification_panics_total",
+			Help: "Panics over untrusted bytes that were caught while judging, each of which refused a signature: defects to be reported.",
+		}),
 		steps: prometheus.NewHistogramVec(prometheus.HistogramOpts{
 			Name:    "assay_step_duration_seconds",
 			Help:    "Time that a step of the way from a repository to a published artifact took.",
@@ -37,7 +44,7 @@ func NewMetrics(sources client.Reader, elected <-chan struct{}) *Metrics {
 
 // Collectors are what is to be registered.
 func (m *Metrics) Collectors() []prometheus.Collector {
-	return []prometheus.Collector{m.verifications, m.steps, m.conditions}
+	return []prometheus.Collector{m.verifications, m.panics, m.steps, m.conditions}
 }
 
 // ObserveStep notes how long a step took.
@@ -45,13 +52,29 @@ func (m *Metrics) ObserveStep(step source.Step, took time.Duration) {
 	m.steps.WithLabelValues(string(step)).Observe(took.Seconds())
 }
 
-// verdict counts a verdict; an error that is no refusal came after a yes.
-func (m *Metrics) verdict(err error) {
-	if e := asError(err); e != nil && e.Kind == source.Refused {
+// verdict counts a verdict, and the panics on the way to it. An error that is
+// no refusal came after a yes, unless it says that nothing was judged.
+func (m *Metrics) verdict(v verify.Verified, err error) {
+	m.panics.Add(float64(panicsOf(v, err)))
+	switch e := asError(err); {
+	case e != nil && e.Kind == source.Refused:
 		m.verifications.WithLabelValues("refused", e.Reason).Inc()
-		return
+	case !v.IsZero():
+		m.verifications.WithLabelValues("verified", v1alpha1.ReasonSignatureVerified).Inc()
 	}
-	m.verifications.WithLabelValues("verified", v1alpha1.ReasonSignatureVerified).Inc()
+}
+
+func panicsOf(v verify.Verified, err error) int {
+	var refusal *verify.Refusal
+	var stopped *verify.StoppedError
+	switch {
+	case errors.As(err, &refusal):
+		return refusal.Panics
+	case errors.As(err, &stopped):
+		return stopped.Panics
+	default:
+		return v.Panics()
+	}
 }
 
 var conditionDesc = prometheus.NewDesc("assay_modulesource_condition",

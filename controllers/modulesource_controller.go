@@ -198,6 +198,8 @@ type outcome struct {
 	unremoved error
 	// inStorage says that the published artifact is there.
 	inStorage bool
+	// unkept says that it is, and its signatures are not.
+	unkept bool
 	// awaitingUntil is until when a new digest may be without a signature; zero
 	// where none is awaited.
 	awaitingUntil time.Time
@@ -232,31 +234,56 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 		return o, err
 	}
 	if in.withdrawn != nil {
-		o.withdrawn, o.unremoved = in.withdrawn, store.Withdraw(owner)
+		r.withdraw(obj, &o, in.withdrawn)
 		return o, nil
 	}
 	// Also where it is missing: nothing else is current then.
 	store.Adopt(owner, published.Digest)
-	if o.inStorage = store.Holds(owner, published.Path, published.Digest); !o.inStorage {
-		return o, nil
+	o.inStorage = store.Holds(owner, published.Path, published.Digest)
+	if !o.inStorage {
+		o.unkept = store.Serves(owner, published.Path, published.Digest)
+		o.inStorage = o.unkept
 	}
 	evidence := obj.Status.Verification
 	if !in.policyRead || (evidence != nil && evidence.PolicyHash == o.policyHash) {
 		return o, nil
 	}
+	digest := revisionOf(published.Revision).Digest
 	kept, err := store.Signatures(owner, published.Digest)
 	if err != nil {
-		// What cannot be judged under the new trust is not served: it is made
-		// again from the registry, or not at all.
-		o.inStorage, o.unremoved = false, store.Withdraw(owner)
+		// Until the registry answers, it is known by its evidence alone.
+		if failure := r.allowed(in.policy, digest, evidence); failure != nil {
+			r.withdraw(obj, &o, failure)
+		}
 		return o, nil
 	}
-	o.rejudged, err = r.Syncer.Judge(in.policy, revisionOf(published.Revision).Digest, kept)
-	r.Metrics.verdict(err)
+	o.rejudged, err = r.Syncer.Judge(in.policy, digest, kept)
+	r.Metrics.verdict(o.rejudged, err)
 	if err != nil {
-		o.withdrawn, o.inStorage, o.unremoved = asError(err), false, store.Withdraw(owner)
+		r.withdraw(obj, &o, asError(err))
 	}
 	return o, nil
+}
+
+// withdraw stops serving what is not trusted any more.
+func (r *ModuleSourceReconciler) withdraw(obj *v1alpha1.ModuleSource, o *outcome, why *source.Error) {
+	o.withdrawn, o.inStorage, o.unkept = why, false, false
+	o.unremoved = r.Syncer.Store.Withdraw(ownerOf(obj))
+}
+
+// allowed is why what is published may not stay while its signatures are lost:
+// its digest is denied, or the signers in its evidence are not those whom the
+// policy names.
+func (r *ModuleSourceReconciler) allowed(policy verify.Policy, digest string, evidence *v1alpha1.Verification) *source.Error {
+	if evidence != nil && policy.AllowsSigners(digest, signersIn(evidence)) {
+		return nil
+	}
+	_, err := r.Syncer.Judge(policy, digest, nil)
+	if failure := asError(err); failure != nil && failure.Reason == v1alpha1.ReasonDigestDenied {
+		return failure
+	}
+	return failure(source.Refused, v1alpha1.ReasonTrustWithdrawn,
+		"%s: the signatures that it was verified by are lost, and spec.verify does not allow those who made them", digest)
 }
 
 // hasNews reports whether there is something to report without a poll.
@@ -292,10 +319,10 @@ func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleS
 	request := in.request
 	if published := obj.Status.Artifact; published != nil && o.withdrawn == nil {
 		current := revisionOf(published.Revision)
-		if !o.inStorage {
+		if !o.inStorage || o.unkept {
 			r.rebuild(ctx, request, current, obj, o)
 		}
-		if o.inStorage {
+		if o.inStorage && !o.unkept {
 			request.Current = current
 		}
 	}
@@ -303,9 +330,8 @@ func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleS
 	var err error
 	o.sync, err = r.Syncer.Sync(ctx, request)
 	o.err = asError(err)
-	o.await(obj, r.Now())
-	if !o.sync.Unchanged && judged(o.sync, o.err) {
-		r.Metrics.verdict(err)
+	if o.await(obj, r.Now()); o.awaitingUntil.IsZero() {
+		r.Metrics.verdict(o.sync.Verified, err)
 	}
 }
 
@@ -314,18 +340,16 @@ func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleS
 func (r *ModuleSourceReconciler) rebuild(ctx context.Context, request source.Request, current registry.Revision, obj *v1alpha1.ModuleSource, o *outcome) {
 	rebuilt, err := r.Syncer.Rebuild(ctx, request, current)
 	failure := asError(err)
-	if judged(rebuilt, failure) {
-		r.Metrics.verdict(err)
-	}
+	r.Metrics.verdict(rebuilt.Verified, err)
 	switch {
 	case failure == nil && rebuilt.Published.Digest == obj.Status.Artifact.Digest:
-		o.rebuilt, o.inStorage = rebuilt, true
+		o.rebuilt, o.inStorage, o.unkept = rebuilt, true, false
 	case failure == nil:
 		logr.FromContextOrDiscard(ctx).Info("the rebuilt artifact differs from the published one",
 			"expected", obj.Status.Artifact.Digest, "found", rebuilt.Published.Digest)
-		o.rebuilt, o.inStorage = rebuilt, true
+		o.rebuilt, o.inStorage, o.unkept = rebuilt, true, false
 	case failure.Kind == source.Refused:
-		o.withdrawn = failure
+		r.withdraw(obj, o, failure)
 	}
 }
 

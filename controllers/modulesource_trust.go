@@ -7,6 +7,7 @@ import (
 	"maps"
 	"slices"
 	"strings"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
@@ -37,7 +38,7 @@ func (r *ModuleSourceReconciler) policy(ctx context.Context, obj *v1alpha1.Modul
 	if n := len(spec.Authorities); n > verify.MaxAuthorities {
 		return policy, nil, invalidSpec("verify.authorities", fmt.Sprintf("expected at most %d authorities, found %d", verify.MaxAuthorities, n))
 	}
-	policy.Threshold = 1
+	policy.Threshold, policy.DenyDigests = 1, spec.DenyDigests
 	switch {
 	case spec.Threshold != nil:
 		policy.Threshold = int(*spec.Threshold)
@@ -111,6 +112,12 @@ func (r *ModuleSourceReconciler) authority(ctx context.Context, roots *trustedRo
 		a.TransparencyLog = verify.LogRequire
 	}
 	var err *source.Error
+	if a.NotBefore, err = timeIn(field+".notBefore", spec.NotBefore); err != nil {
+		return a, err
+	}
+	if a.NotAfter, err = timeIn(field+".notAfter", spec.NotAfter); err != nil {
+		return a, err
+	}
 	switch {
 	case spec.Key != nil && spec.Keyless == nil:
 		a.Keys, err = r.keys(ctx, roots.namespace, field+".key", *spec.Key)
@@ -130,6 +137,18 @@ func (r *ModuleSourceReconciler) authority(ctx context.Context, roots *trustedRo
 	}
 	a.Root, err = roots.get(ctx, field+".trustedRootRef", spec.TrustedRootRef)
 	return a, err
+}
+
+// timeIn reads a time in RFC 3339; the zero value for none.
+func timeIn(field, text string) (time.Time, *source.Error) {
+	if text == "" {
+		return time.Time{}, nil
+	}
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || t.Unix() <= 0 {
+		return time.Time{}, invalidSpec(field, fmt.Sprintf("expected a time in RFC 3339 after 1970, such as 2026-01-31T12:00:00Z, found %.100q", text))
+	}
+	return t.UTC(), nil
 }
 
 // identities reads the identities of an authority.

@@ -76,7 +76,7 @@ func (s *schedule) due(obj *v1alpha1.ModuleSource, o outcome, now time.Time) boo
 	case e.failures > 0 && e.generation != obj.Generation && !e.leftAlone:
 		// Whatever was edited, it may be what helps.
 		return true
-	case o.withdrawn != nil, obj.Status.Artifact != nil && !o.inStorage:
+	case o.withdrawn != nil, obj.Status.Artifact != nil && (!o.inStorage || o.unkept):
 		return true
 	}
 	return !verdictStands(&obj.Status, o)

@@ -30,6 +30,23 @@ func (s *Store) Holds(owner Owner, path, digest string) bool {
 	return whole
 }
 
+// Serves reports whether the archive of status.artifact, as in [Published], is in
+// place and served, with or without its signatures: whether it can be judged
+// again is what Holds says.
+func (s *Store) Serves(owner Owner, path, digest string) bool {
+	hex, ok := hexOf(digest)
+	if !ok || owner.validate() != nil || path != owner.archive(hex) || s.isDenied(owner) {
+		return false
+	}
+	_, unlock := s.lock(owner)
+	defer unlock()
+	f, whole, err := s.openChecked(owner.archive(hex), 0, isArchive(hex))
+	if err != nil {
+		return false
+	}
+	return f.Close() == nil && whole
+}
+
 // Has reports whether there may be anything of the owner's: on the disk, or
 // under way to be withdrawn.
 func (s *Store) Has(owner Owner) bool {
