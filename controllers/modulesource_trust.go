@@ -144,11 +144,11 @@ func timeIn(field, text string) (time.Time, *source.Error) {
 	if text == "" {
 		return time.Time{}, nil
 	}
-	t, err := time.Parse(time.RFC3339, text)
-	if err != nil || t.Unix() <= 0 {
-		return time.Time{}, invalidSpec(field, fmt.Sprintf("expected a time in RFC 3339 after 1970, such as 2026-01-31T12:00:00Z, found %.100q", text))
+	t, err := v1alpha1.ParseTime(text)
+	if err != nil {
+		return time.Time{}, invalidSpec(field, err.Error())
 	}
-	return t.UTC(), nil
+	return t, nil
 }
 
 // identities reads the identities of an authority.

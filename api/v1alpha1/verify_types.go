@@ -1,6 +1,10 @@
 package v1alpha1
 
 import (
+	"fmt"
+	"regexp"
+	"time"
+
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 )
 
@@ -127,6 +131,20 @@ type Authority struct {
 	// +kubebuilder:validation:MaxLength=25
 	// +kubebuilder:validation:XValidation:rule="self.matches('^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$') && timestamp(self) > timestamp('1970-01-01T00:00:00Z')",message="notAfter must be a time in RFC 3339, such as 2026-01-31T12:00:00Z"
 	NotAfter string `json:"notAfter,omitempty"`
+}
+
+// timePattern is the form of notBefore and notAfter, which the API server
+// demands too.
+var timePattern = regexp.MustCompile(`^[0-9]{4}-[0-9]{2}-[0-9]{2}T[0-9]{2}:[0-9]{2}:[0-9]{2}(Z|[+-][0-9]{2}:[0-9]{2})$`)
+
+// ParseTime reads an authority's notBefore or notAfter: RFC 3339 in whole
+// seconds, after 1970. The result is in UTC.
+func ParseTime(text string) (time.Time, error) {
+	t, err := time.Parse(time.RFC3339, text)
+	if err != nil || !timePattern.MatchString(text) || t.Unix() <= 0 {
+		return time.Time{}, fmt.Errorf("expected a time in RFC 3339, such as 2026-01-31T12:00:00Z, found %.100q", text)
+	}
+	return t.UTC(), nil
 }
 
 // TransparencyLog says what an authority requires of a transparency log.

@@ -40,7 +40,7 @@ func corePolicy(spec v1alpha1.Verify) error {
 	if len(spec.UnknownFields) > 0 {
 		return fmt.Errorf("%w %q", errUnknownField, spec.UnknownFields)
 	}
-	policy := verify.Policy{Threshold: 1}
+	policy := verify.Policy{Threshold: 1, DenyDigests: spec.DenyDigests}
 	if spec.Threshold != nil {
 		policy.Threshold = int(*spec.Threshold)
 	}
@@ -61,6 +61,12 @@ func coreAuthority(spec v1alpha1.Authority, stored string) (verify.Authority, er
 		a.TransparencyLog = verify.LogRequire
 	}
 	var err error
+	if a.NotBefore, err = coreTime(spec.NotBefore); err != nil {
+		return a, err
+	}
+	if a.NotAfter, err = coreTime(spec.NotAfter); err != nil {
+		return a, err
+	}
 	switch {
 	case spec.Key != nil && spec.Keyless == nil:
 		a.Keys, err = coreKeys(*spec.Key, stored)

@@ -54,7 +54,8 @@ func TestDefaults(t *testing.T) {
 			t.Parallel()
 			stored := create(t, write(given...))
 			want := smallest()
-			want["interval"], want["timeout"] = "5m", "1m"
+			want["interval"], want["timeout"], want["immutableVersions"] = "5m", "1m", true
+			set("verify.signatureGracePeriod", "1m")(want)
 			set("verify.provider", "cosign")(want)
 			set(logField, "Require")(want)
 			rooted("ConfigMap", set("key", "trusted_root.json"))(want)
@@ -71,7 +72,7 @@ func TestDefaults(t *testing.T) {
 // TestDefaultsStay: what is written is kept.
 func TestDefaultsStay(t *testing.T) {
 	t.Parallel()
-	given := edits(full, set("interval", "1h30m"), set("timeout", "2m"))
+	given := edits(full, set("interval", "1h30m"), set("timeout", "2m"), set("immutableVersions", false))
 	stored := create(t, write(given...))
 	if diff := cmp.Diff(write(given...).Object["spec"], stored.Object["spec"]); diff != "" {
 		t.Errorf("(-written +stored):\n%s", diff)
@@ -100,6 +101,8 @@ func TestDefaultsForGoClients(t *testing.T) {
 	}
 	type defaults struct {
 		interval, timeout time.Duration
+		grace             time.Duration
+		immutable         bool
 		provider, key     string
 		log               v1alpha1.TransparencyLog
 		threshold         *int32
@@ -107,9 +110,11 @@ func TestDefaultsForGoClients(t *testing.T) {
 	}
 	want := defaults{
 		interval: v1alpha1.DefaultInterval, timeout: v1alpha1.DefaultTimeout, provider: "cosign", key: v1alpha1.DefaultTrustedRootKey,
+		grace: v1alpha1.DefaultSignatureGracePeriod, immutable: true,
 		log: v1alpha1.TransparencyLogRequire, observed: -1,
 	}
 	found := defaults{
+		grace: obj.Spec.Verify.SignatureGracePeriod.Duration, immutable: *obj.Spec.ImmutableVersions,
 		interval: obj.Spec.Interval.Duration, timeout: obj.Spec.Timeout.Duration, provider: obj.Spec.Verify.Provider,
 		key: obj.Spec.Verify.Authorities[0].TrustedRootRef.Key, log: obj.Spec.Verify.Authorities[0].TransparencyLog,
 		threshold: obj.Spec.Verify.Threshold, observed: obj.Status.ObservedGeneration,

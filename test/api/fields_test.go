@@ -75,5 +75,9 @@ var switches = table{
 	"both off":             {edits: edits(set("suspend", false), set("insecure", false))},
 	"suspend in quotes":    {edits: edits(set("suspend", "true")), refused: "suspend", says: "must be of type boolean"},
 	"insecure in quotes":   {edits: edits(set("insecure", "true")), refused: "insecure", says: "must be of type boolean"},
+	"all on":               {edits: edits(set("immutableVersions", true), set("allowDowngrade", true))},
+	"all off":              {edits: edits(set("immutableVersions", false), set("allowDowngrade", false))},
+	"mutable in quotes":    {edits: edits(set("immutableVersions", "false")), refused: "immutableVersions", says: "must be of type boolean"},
+	"downgrades in quotes": {edits: edits(set("allowDowngrade", "true")), refused: "allowDowngrade", says: "must be of type boolean"},
 	"insecure as a number": {edits: edits(set("insecure", 1)), refused: "insecure", says: "must be of type boolean"},
 }

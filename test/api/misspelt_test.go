@@ -57,10 +57,12 @@ var misspelt = table{
 // defaults where they narrow trust.
 func full(spec map[string]any) {
 	set("secretRef", named("registry"))(spec)
+	set("immutableVersions", true)(spec)
 	root := rootRef("ConfigMap", set("key", "internal.json"))
 	spec["verify"] = map[string]any{
-		"provider":  "cosign",
-		"threshold": int64(5),
+		"provider":    "cosign",
+		"threshold":   int64(5),
+		"denyDigests": someDigests(2), "signatureGracePeriod": "2m0s",
 		"authorities": listOf(
 			authority("a"),
 			authority("b", set("key", map[string]any{"configMapRef": named("b")}), set("transparencyLog", "Require"), set("trustedRootRef", root)),
@@ -68,7 +70,7 @@ func full(spec map[string]any) {
 			authority("d", certificates(
 				identity(set("extensions", listOf(extension("buildTrigger", "push"), extension("sourceRepositoryRef", "refs/heads/main")))),
 				identity(like("issuer", `https://.*\.example\.org`), like("subject", `.*@example\.org`), set("extensions", listOf(extension("runnerEnvironment", "github-hosted")))),
-			), set("transparencyLog", "Require"), set("trustedRootRef", rootRef("Secret", set("key", "public.json")))),
+			), set("transparencyLog", "Require"), set("trustedRootRef", rootRef("Secret", set("key", "public.json"))), set("notBefore", someTime), set("notAfter", laterTime)),
 			authority("e", certificates(identity()), set("transparencyLog", "Ignore")),
 		),
 	}

@@ -15,17 +15,22 @@ import (
 // one of a list is bounded by the list.
 func TestMaxima(t *testing.T) {
 	want := map[string]string{
-		"spec.url":                        "512",
-		"spec.version":                    "96",
-		"spec.tag":                        "128",
-		"spec.digest":                     "71",
-		"spec.versionFilter":              "256",
-		"spec.interval":                   "32",
-		"spec.timeout":                    "32",
-		"spec.secretRef.name":             "253",
-		"spec.verify.provider":            "16",
-		"spec.verify.authorities":         "16",
-		"spec.verify.authorities[0].name": "63",
+		"spec.url":                                                             "512",
+		"spec.version":                                                         "96",
+		"spec.tag":                                                             "128",
+		"spec.digest":                                                          "71",
+		"spec.versionFilter":                                                   "256",
+		"spec.interval":                                                        "32",
+		"spec.timeout":                                                         "32",
+		"spec.secretRef.name":                                                  "253",
+		"spec.verify.provider":                                                 "16",
+		"spec.verify.authorities":                                              "16",
+		"spec.verify.denyDigests":                                              "64",
+		"spec.verify.denyDigests[0]":                                           "71",
+		"spec.verify.signatureGracePeriod":                                     "32",
+		"spec.verify.authorities[0].notBefore":                                 "25",
+		"spec.verify.authorities[0].notAfter":                                  "25",
+		"spec.verify.authorities[0].name":                                      "63",
 		"spec.verify.authorities[0].key.secretRef.name":                        "253",
 		"spec.verify.authorities[0].key.configMapRef.name":                     "253",
 		"spec.verify.authorities[0].key.data":                                  "16384",
@@ -70,15 +75,21 @@ func TestMaxima(t *testing.T) {
 			if err != nil {
 				t.Fatal(err)
 			}
-			place := places[general(path)]
+			place, inList := places[general(path)], false
+			if place == "" { // The strings of a list have no names.
+				place, inList = places[general(strings.TrimSuffix(path, "[0]"))], true
+			}
 			parent, last := parentOf(write(complete).Object["spec"].(map[string]any), place)
 			says, beyond := fmt.Sprintf("Too long: may not be more than %d bytes", n), any(strings.Repeat("a", n+1))
-			if list, ok := parent[last].([]any); ok {
+			field := place
+			if list, ok := parent[last].([]any); ok && inList {
+				beyond, field = []any{beyond}, place+"[0]"
+			} else if ok {
 				says, beyond = fmt.Sprintf("must have at most %d items", n), slices.Repeat(list[:1], n+1)
 			}
 			refusals := ask(t, write(complete, set(place, beyond)))
 			// Of what a list cannot hold, there may be more to say.
-			if messages := refusals[below("spec", place)]; !slices.ContainsFunc(messages, func(m string) bool { return strings.Contains(m, says) }) {
+			if messages := refusals[below("spec", field)]; !slices.ContainsFunc(messages, func(m string) bool { return strings.Contains(m, says) }) {
 				t.Errorf("%s: expected the refusal to say %q, found %q", place, says, refusals)
 			}
 		})

@@ -28,6 +28,9 @@ var tables = map[string]table{
 	"trustedRootRef":  roots,
 	"transparencyLog": logs,
 	"misspelt":        misspelt,
+	"window":          windows,
+	"denyDigests":     denied,
+	"grace":           graces,
 }
 
 func TestFields(t *testing.T) {
