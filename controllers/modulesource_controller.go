@@ -254,15 +254,18 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 		// Until the registry answers, it is known by its evidence alone.
 		if failure := r.allowed(in.policy, digest, evidence); failure != nil {
 			r.withdraw(obj, &o, failure)
+			return o, nil
 		}
-		return o, nil
+	} else {
+		o.rejudged, err = r.Syncer.Judge(in.policy, digest, kept)
+		r.Metrics.verdict(o.rejudged, err)
+		if err != nil {
+			r.withdraw(obj, &o, asError(err))
+			return o, nil
+		}
 	}
-	o.rejudged, err = r.Syncer.Judge(in.policy, digest, kept)
-	r.Metrics.verdict(o.rejudged, err)
-	if err != nil {
-		r.withdraw(obj, &o, asError(err))
-	}
-	return o, nil
+	// What it replaced is served on for a while, and is not judged again.
+	return o, store.KeepOnly(owner, published.Digest)
 }
 
 // withdraw stops serving what is not trusted any more.

@@ -25,6 +25,30 @@ func (s *Store) Withdraw(owner Owner) error {
 	return nil
 }
 
+// KeepOnly removes the owner's archives but that of a digest, as in [Published],
+// without retention: trust changed, and those that were superseded are not
+// judged again. The error is an *Error of [ReasonStorageFailed], after as much as
+// possible was removed; calling again tries again.
+func (s *Store) KeepOnly(owner Owner, digest string) error {
+	keep, ok := hexOf(digest)
+	if err := owner.validate(); err != nil || !ok {
+		return err
+	}
+	_, unlock := s.lock(owner)
+	defer unlock()
+	found, err := s.list(owner)
+	errs := []error{err}
+	for hex := range found.archives {
+		if hex != keep {
+			errs = append(errs, s.removeArchive(owner, hex))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return storageFailed("removing superseded archives", err)
+	}
+	return nil
+}
+
 func (s *Store) withdraw(own *shelf, owner Owner) error {
 	own.current = ""
 	s.deny(owner, true)

@@ -1,6 +1,8 @@
 package story
 
 import (
+	"bytes"
+	"encoding/json"
 	"strings"
 	"testing"
 
@@ -154,8 +156,8 @@ func TestStoryRefusedUnderAnotherPolicy(t *testing.T) {
 	w.expect(w.poll("app"), expectation{conditions: refused("NoSignature"), observed: at("1.0.0", digest)})
 }
 
-// The signatures beside an archive are untrusted: whoever changes them on disk
-// gains nothing, and loses the artifact.
+// The signatures beside an archive are untrusted: whoever changes them on disk,
+// and the digest over them, gains nothing, and loses the artifact.
 func TestStoryKeptSignaturesAreUntrusted(t *testing.T) {
 	t.Parallel()
 	w := durable(t, settings{})
@@ -165,7 +167,20 @@ func TestStoryKeptSignaturesAreUntrusted(t *testing.T) {
 	w.heard("app", 1)
 	w.stopController()
 	overwrite(t, w, ".json", func(b []byte) []byte {
-		return []byte(strings.Replace(string(b), `"format":"bundle"`, `"format":"cosign"`, 1))
+		var kept struct {
+			SHA256     string          `json:"sha256"`
+			Signatures json.RawMessage `json:"signatures"`
+		}
+		if err := json.Unmarshal(b, &kept); err != nil {
+			t.Fatal(err)
+		}
+		kept.Signatures = bytes.Replace(kept.Signatures, []byte(`"format":"bundle"`), []byte(`"format":"cosign"`), 1)
+		kept.SHA256 = strings.TrimPrefix(sha256Of(kept.Signatures), "sha256:")
+		b, err := json.Marshal(kept)
+		if err != nil {
+			t.Fatal(err)
+		}
+		return b
 	})
 	w.registry.Down()
 	w.start()
