@@ -271,9 +271,7 @@ func (m *mortal) pushVersion(name, version string) string {
 	m.t.Helper()
 	content := version
 	if name == "large" {
-		random := make([]byte, large)
-		_, _ = rand.NewChaCha8([32]byte([]byte(fmt.Sprintf("%-32s", version)))).Read(random)
-		content = string(random)
+		content += noise(large)
 	}
 	return m.pushAs(name, version, module.Options{Version: version, Files: map[string]string{"a": content}})
 }
