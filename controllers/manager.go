@@ -160,7 +160,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err := reconciler.SetupWithManager(mgr, o.Concurrent); err != nil {
 		return err
 	}
-	if err := addRunnables(mgr, store, server, root, o.Log); err != nil {
+	if err := addRunnables(mgr, store, server, root, o); err != nil {
 		return err
 	}
 	return mgr.Start(ctx)
@@ -219,12 +219,17 @@ func listen(server *artifact.Server, advertised string) (string, error) {
 	return "http://" + advertised, nil
 }
 
-func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server, root *trust.Source, log logr.Logger) error {
+func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server, root *trust.Source, o Options) error {
+	namespace := ""
+	if len(o.WatchNamespaces) > 0 {
+		namespace = o.WatchNamespaces[0]
+	}
 	return errors.Join(
 		mgr.Add(everywhere(server.Start)),
 		mgr.Add(everywhere(root.Start)),
 		mgr.Add(manager.RunnableFunc(store.Run)),
-		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store, log) })),
+		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store, o.Log) })),
+		mgr.Add(&setBack{Cache: mgr.GetClient(), Live: mgr.GetAPIReader(), Namespace: namespace, Log: o.Log}),
 		mgr.AddHealthzCheck("ping", healthz.Ping),
 		mgr.AddReadyzCheck("cache", func(r *http.Request) error { return cacheSynced(r.Context(), mgr.GetCache()) }),
 	)
