@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -74,6 +75,7 @@ type flags struct {
 	logFormat string
 	version   bool
 	tufRoot   string
+	dialAllow []string
 }
 
 func parse(args []string) (*flags, error) {
@@ -109,6 +111,7 @@ func (f *flags) set() *pflag.FlagSet {
 	s.BoolVar(&o.AllowInsecureCredentials, "allow-insecure-credentials", false, "send credentials over plain HTTP where a ModuleSource has both insecure: true and secretRef")
 	s.BoolVar(&o.WatchReferences, "watch-references", true, "watch the metadata of Secrets and ConfigMaps, to judge again as soon as one changes that a ModuleSource names; needs the right to list and watch them, and false waits for the next poll")
 	s.DurationVar(&o.TrustGrace, "trust-grace", controllers.DefaultTrustGrace, "how long a Secret or ConfigMap that spec.verify names may be gone before what was verified by it is withdrawn")
+	s.StringSliceVar(&f.dialAllow, "dial-allow", nil, "addresses or CIDRs, separated by commas, that registries may be at although they are loopback, link-local or a metadata service; default: none")
 	s.StringVar(&o.TrustedRoot, "trusted-root", "", "file with a Sigstore trusted_root.json, by which ModuleSources that name none are judged; read again when it changes")
 	s.StringVar(&o.TUFMirror, "tuf-mirror", "", "URL of a TUF repository to take it from instead, together with --tuf-root; default: Sigstore's public instance")
 	s.StringVar(&f.tufRoot, "tuf-root", "", "file with the first root.json of --tuf-mirror, which it is trusted by")
@@ -145,6 +148,13 @@ func (f *flags) validate() error {
 	if o.TrustGrace < 0 {
 		errs = append(errs, fmt.Errorf("--trust-grace: expected 0 or more, found %s", o.TrustGrace))
 	}
+	for _, text := range f.dialAllow {
+		prefix, err := parsePrefix(text)
+		if err != nil {
+			errs = append(errs, fmt.Errorf("--dial-allow: expected addresses or CIDRs such as 127.0.0.0/8, found %.100q", text))
+		}
+		o.DialAllow = append(o.DialAllow, prefix)
+	}
 	if f.kubeQPS <= 0 {
 		errs = append(errs, fmt.Errorf("--kube-api-qps: expected more than 0, found %g", f.kubeQPS))
 	}
@@ -153,6 +163,14 @@ func (f *flags) validate() error {
 		errs = append(errs, errors.New("--watch-namespaces: expected names, found an empty one"))
 	}
 	return errors.Join(errs...)
+}
+
+// parsePrefix reads a CIDR, or an address as one of its own.
+func parsePrefix(text string) (netip.Prefix, error) {
+	if ip, err := netip.ParseAddr(text); err == nil {
+		return netip.PrefixFrom(ip, ip.BitLen()), nil
+	}
+	return netip.ParsePrefix(text)
 }
 
 func logger(level, format string) (logr.Logger, error) {

@@ -7,6 +7,7 @@ import (
 	"log/slog"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"time"
 
@@ -73,6 +74,9 @@ type Options struct {
 	// TrustGrace is how long something that spec.verify names may be gone before
 	// that is trust withdrawn; 0 or more.
 	TrustGrace time.Duration
+	// DialAllow are addresses of registries that are refused otherwise:
+	// loopback, link-local, metadata services; see registry.Options.
+	DialAllow []netip.Prefix
 	// TrustedRoot, TUFMirror and TUFRoot say where the trusted root comes from
 	// that judges by default; see trust.Options.
 	TrustedRoot string
@@ -121,7 +125,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("--storage-addr %q: %w", o.StorageAddr, err)
 	}
-	pool := registry.NewPool(o.UserAgent, o.Now)
+	pool := registry.NewPool(registry.Options{UserAgent: o.UserAgent, DialAllow: o.DialAllow, Now: o.Now})
 	defer pool.Close()
 
 	changed := make(chan event.GenericEvent, 1)

@@ -86,7 +86,8 @@ func (e *environment) startController(binary string) error {
 	defer log.Close() // The child has its own.
 	cmd := exec.Command(binary,
 		"--storage-path", filepath.Join(e.folder, "artifacts"), "--storage-addr", "127.0.0.1:0",
-		"--metrics-addr", "0", "--health-addr", "0", "--log-format", "text", "--trusted-root", e.trustedRoot())
+		"--metrics-addr", "0", "--health-addr", "0", "--log-format", "text",
+		"--dial-allow", "127.0.0.0/8,::1/128", "--trusted-root", e.trustedRoot())
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig())
 	cmd.Stdout, cmd.Stderr = log, log
 	// Ctrl-C goes to the whole group of a terminal; the controller is to end

@@ -67,7 +67,9 @@ func statusError(what string, code int, header http.Header) *Error {
 	case http.StatusUnauthorized, http.StatusForbidden:
 		e.Reason = AuthenticationFailed
 	}
-	e.RetryAfter = retryAfter(header)
+	if code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable {
+		e.RetryAfter = retryAfter(header)
+	}
 	return e
 }
 
@@ -117,11 +119,14 @@ func describe(err error) string {
 		cert     *tls.CertificateVerificationError
 		record   tls.RecordHeaderError
 		redirect *redirectError
+		address  *addressError
 		timeout  interface{ Timeout() bool }
 	)
 	switch {
 	case errors.As(err, &redirect):
 		return redirect.Error()
+	case errors.As(err, &address):
+		return address.Error()
 	case errors.Is(err, context.Canceled):
 		return "canceled"
 	case errors.Is(err, context.DeadlineExceeded), errors.As(err, &timeout) && timeout.Timeout():

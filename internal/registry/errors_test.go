@@ -6,6 +6,7 @@ import (
 	"io"
 	"net"
 	"net/http"
+	"net/netip"
 	"os"
 	"strings"
 	"syscall"
@@ -169,7 +170,7 @@ func TestFailuresReadTheSameEachTime(t *testing.T) {
 func TestNoRouteReadsTheSame(t *testing.T) {
 	for _, insecure := range []bool{false, true} {
 		p := newPool(t)
-		p.base.DialContext = func(context.Context, string, string) (net.Conn, error) {
+		p.dial = func(context.Context, string, string, func(netip.Addr) error) (net.Conn, error) {
 			return nil, &net.OpError{Op: "dial", Err: os.NewSyscallError("connect", syscall.EHOSTUNREACH)}
 		}
 		_, err := p.Client(repository(t, "oci://10.1.2.3/app", insecure), Credentials{}).Resolve(t.Context(), selector(t, "", "latest", "", ""))

@@ -1,6 +1,7 @@
 package registry
 
 import (
+	"cmp"
 	"context"
 	"crypto/ecdsa"
 	"crypto/elliptic"
@@ -13,6 +14,8 @@ import (
 	"net"
 	"net/http"
 	"net/http/httptest"
+	"net/netip"
+	"net/url"
 	"sync"
 	"testing"
 	"time"
@@ -51,10 +54,13 @@ func start(t testing.TB, kind string, o testregistry.Options) *testregistry.Serv
 
 func newPool(t testing.TB) *Pool {
 	t.Helper()
-	p := NewPool("assay-test", time.Now)
+	p := NewPool(Options{UserAgent: "assay-test", Now: time.Now, DialAllow: loopback})
 	t.Cleanup(p.Close)
 	return p
 }
+
+// loopback is where registries are in tests.
+var loopback = prefixes("127.0.0.0/8", "::1/128")
 
 func repository(t testing.TB, url string, insecure bool) Repository {
 	t.Helper()
@@ -149,12 +155,30 @@ func wantReason(t testing.TB, err error, want Reason) {
 // pool to an address on loopback, and remembers what was dialled.
 type names struct {
 	addresses map[string]string // "host:port" -> the address on loopback
+	// resolved are the addresses that names stand for; without one, a name is
+	// that of a public registry.
+	resolved map[string]string
 
 	mu     sync.Mutex
 	dialed []string
 }
 
-func (n *names) dial(ctx context.Context, network, address string) (net.Conn, error) {
+func (n *names) dial(ctx context.Context, network, address string, check func(netip.Addr) error) (net.Conn, error) {
+	host, _, err := net.SplitHostPort(address)
+	if err != nil {
+		return nil, err
+	}
+	n.mu.Lock()
+	at, err := netip.ParseAddr(cmp.Or(n.resolved[host], host))
+	n.mu.Unlock()
+	if err != nil {
+		at = netip.MustParseAddr("192.0.2.1")
+	}
+	if check != nil {
+		if err := check(at); err != nil {
+			return nil, &net.OpError{Op: "dial", Err: err}
+		}
+	}
 	n.mu.Lock()
 	n.dialed = append(n.dialed, address)
 	n.mu.Unlock()
@@ -162,8 +186,27 @@ func (n *names) dial(ctx context.Context, network, address string) (net.Conn, er
 	if !ok {
 		return nil, &net.DNSError{Err: "no such host", Name: address, IsNotFound: true}
 	}
-	return (&net.Dialer{}).DialContext(ctx, network, to)
+	c, err := (&net.Dialer{}).DialContext(ctx, network, to)
+	if err != nil {
+		return nil, err
+	}
+	return elsewhere{c, net.TCPAddrFromAddrPort(netip.AddrPortFrom(at, 443))}, nil
 }
+
+// resolve makes a name stand for another address.
+func (n *names) resolve(host, at string) {
+	n.mu.Lock()
+	defer n.mu.Unlock()
+	n.resolved[host] = at
+}
+
+// elsewhere is a connection that says to be at another address.
+type elsewhere struct {
+	net.Conn
+	at net.Addr
+}
+
+func (e elsewhere) RemoteAddr() net.Addr { return e.at }
 
 func (n *names) reached(address string) bool {
 	n.mu.Lock()
@@ -178,10 +221,9 @@ func (n *names) reached(address string) bool {
 
 // use makes a pool find hosts through n, and trust roots.
 func (n *names) use(p *Pool, roots *x509.CertPool) {
-	t := p.base
-	t.Proxy = nil
-	t.DialContext = n.dial
-	t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12}
+	p.dial = n.dial
+	p.proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	p.ways.each(func(t *http.Transport) { t.TLSClientConfig = &tls.Config{RootCAs: roots, MinVersion: tls.VersionTLS12} })
 }
 
 // authority is a certificate authority of a test.

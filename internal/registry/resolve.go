@@ -128,8 +128,11 @@ func (c *Client) notFound(ctx context.Context, what string) error {
 		return err
 	}
 	defer closeBody(response)
-	if response.StatusCode == http.StatusNotFound {
+	switch code := response.StatusCode; {
+	case code == http.StatusNotFound:
 		return errorf(RepositoryNotFound, "%s: the registry does not know the repository", c.repo)
+	case code == http.StatusUnauthorized, code == http.StatusForbidden, code == http.StatusTooManyRequests, code >= http.StatusInternalServerError:
+		return statusError(c.named("tags"), code, response.Header)
 	}
 	return errorf(VersionNotFound, "%s: the repository has no %s", c.repo, what)
 }

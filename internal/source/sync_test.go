@@ -7,6 +7,7 @@ import (
 	"fmt"
 	"io/fs"
 	"net/http"
+	"net/netip"
 	"os"
 	"path/filepath"
 	"slices"
@@ -61,7 +62,7 @@ func newBench(t *testing.T) *bench {
 		t.Fatal(err)
 	}
 	t.Cleanup(func() { _ = store.Close() })
-	pool := registry.NewPool("assay-test", time.Now)
+	pool := registry.NewPool(registry.Options{UserAgent: "assay-test", Now: time.Now, DialAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	t.Cleanup(pool.Close)
 	b.syncer = &Syncer{Pool: pool, Store: store, MaxLayerBytes: 1 << 20, Now: time.Now, Observe: func(step Step, took time.Duration) {
 		b.mu.Lock()

@@ -59,6 +59,8 @@ func newPod(t *testing.T) *pod {
 	for _, arg := range p.container.Args {
 		p.args = append(p.args, p.local(t, expand(t, arg, env)))
 	}
+	// Registries are on this machine, as they are not in a cluster.
+	p.args = append(p.args, "--dial-allow=127.0.0.0/8,::1/128")
 	return p
 }
 

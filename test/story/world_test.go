@@ -6,6 +6,7 @@ import (
 	"io"
 	"log/slog"
 	"net/http"
+	"net/netip"
 	"slices"
 	"strings"
 	"sync"
@@ -122,6 +123,7 @@ func (w *world) start() {
 		WatchNamespaces: []string{w.namespace}, ArtifactRetention: time.Hour,
 		ArtifactLimits: controllers.DefaultArtifactLimits, UserAgent: "assay-test",
 		WatchReferences: true, TrustGrace: controllers.DefaultTrustGrace,
+		DialAllow:  []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8"), netip.MustParsePrefix("::1/128")},
 		Registerer: w.metrics,
 		Log:        logr.FromSlogHandler(slog.NewTextHandler(newTestLog(w.t), nil)),
 	}
