@@ -1,8 +1,11 @@
 package registry
 
 import (
+	"bytes"
 	"io"
 	"net/http"
+	"net/http/httptest"
+	"time"
 )
 
 // Interceptor stands in front of the registry, behind the recorder. It answers
@@ -55,5 +58,57 @@ func On(method, kind string, i Interceptor) Interceptor {
 			return
 		}
 		i(w, r, next)
+	}
+}
+
+// Trickle lets the registry answer, and sends the body of it a byte at a time
+// with a pause before each, until the client gives up or it is all sent.
+func Trickle(pause time.Duration) Interceptor {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		answer := httptest.NewRecorder()
+		next.ServeHTTP(answer, r)
+		for name, values := range answer.Header() {
+			w.Header()[name] = values
+		}
+		w.WriteHeader(answer.Code)
+		tick := time.NewTicker(pause)
+		defer tick.Stop()
+		for _, b := range answer.Body.Bytes() {
+			select {
+			case <-r.Context().Done():
+				return
+			case <-tick.C:
+			}
+			if _, err := w.Write([]byte{b}); err != nil || http.NewResponseController(w).Flush() != nil {
+				return
+			}
+		}
+	}
+}
+
+// Endless answers status and header, and a body of filler without end, after
+// begin.
+func Endless(status int, header http.Header, begin, filler []byte) Interceptor {
+	return func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		Respond(status, header, begin)(w, r, next)
+		filler := bytes.Repeat(filler, 1+(32<<10)/len(filler))
+		for r.Context().Err() == nil {
+			if _, err := w.Write(filler); err != nil {
+				return
+			}
+		}
+	}
+}
+
+// Raw answers these bytes, whether they are HTTP or not, and breaks the
+// connection.
+func Raw(answer []byte) Interceptor {
+	return func(w http.ResponseWriter, _ *http.Request, _ http.Handler) {
+		connection, _, err := http.NewResponseController(w).Hijack()
+		if err != nil {
+			panic(http.ErrAbortHandler)
+		}
+		_, _ = connection.Write(answer)
+		_ = connection.Close()
 	}
 }
