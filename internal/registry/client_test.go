@@ -3,6 +3,7 @@ package registry
 import (
 	"context"
 	"encoding/base64"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -338,5 +339,51 @@ func TestReferrersMemory(t *testing.T) {
 	}
 	if found := second.Counts()["GET referrers"]; found != 2 {
 		t.Errorf("expected the API that is there to be asked twice, found %d", found)
+	}
+}
+
+// When to come again is kept, wherever the registry says it: at the ping, the
+// token server, when a token is to be replaced, or at a request.
+func TestRetryAfterWherever(t *testing.T) {
+	header := http.Header{"Retry-After": {"7"}}
+	for name, tt := range map[string]struct {
+		method, kind string
+		code         int
+		later        bool // after a session was made
+		want         time.Duration
+	}{
+		"ping, 429":               {http.MethodGet, testregistry.KindPing, 429, false, 7 * time.Second},
+		"ping, 503":               {http.MethodGet, testregistry.KindPing, 503, false, 7 * time.Second},
+		"ping, 500":               {http.MethodGet, testregistry.KindPing, 500, false, 0},
+		"token, 429":              {http.MethodGet, testregistry.KindToken, 429, false, 7 * time.Second},
+		"token, 503":              {http.MethodGet, testregistry.KindToken, 503, false, 7 * time.Second},
+		"token to be replaced":    {http.MethodGet, testregistry.KindToken, 429, true, 7 * time.Second},
+		"manifest, 429":           {http.MethodHead, testregistry.KindManifests, 429, false, 7 * time.Second},
+		"manifest, unauthorized":  {http.MethodHead, testregistry.KindManifests, 403, false, 0},
+		"with a body beyond most": {http.MethodGet, testregistry.KindPing, 429, false, 7 * time.Second},
+	} {
+		t.Run(name, func(t *testing.T) {
+			auth := &testregistry.TokenAuth{User: "u", Password: "p"}
+			server, c := guarded(t, auth, newPool(t))
+			if tt.later {
+				if err := resolve(t, c); err != nil {
+					t.Fatal(err)
+				}
+				auth.Expire()
+			}
+			body := []byte("x")
+			if name == "with a body beyond most" {
+				body = make([]byte, 1<<20)
+			}
+			server.Intercept(testregistry.On(tt.method, tt.kind, testregistry.Respond(tt.code, header, body)))
+			err := resolve(t, c)
+			var e *Error
+			if !errors.As(err, &e) || e.RetryAfter != tt.want {
+				t.Errorf("expected Retry-After %s, found %+v", tt.want, e)
+			}
+			if tt.code == 429 && e != nil && e.Reason != RateLimited {
+				t.Errorf("expected %s, found %s", RateLimited, e.Reason)
+			}
+		})
 	}
 }

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"net/http"
 	"strings"
@@ -306,6 +307,61 @@ func TestBlobIsReadToItsEnd(t *testing.T) {
 			}
 			if err != nil && !strings.Contains(err.Error(), tt.message) {
 				t.Errorf("expected %q, found %q", tt.message, err)
+			}
+		})
+	}
+}
+
+// What is not there is told from what cannot be asked for: an error of the list
+// of tags is that error.
+func TestNotFoundThatCannotBeTold(t *testing.T) {
+	tests := map[int]Reason{
+		http.StatusOK:                  VersionNotFound,
+		http.StatusNotFound:            RepositoryNotFound,
+		http.StatusBadRequest:          VersionNotFound,
+		http.StatusMethodNotAllowed:    VersionNotFound,
+		http.StatusUnauthorized:        AuthenticationFailed,
+		http.StatusForbidden:           AuthenticationFailed,
+		http.StatusTooManyRequests:     RateLimited,
+		http.StatusInternalServerError: RegistryUnavailable,
+		http.StatusServiceUnavailable:  RegistryUnavailable,
+	}
+	for code, want := range tests {
+		t.Run(http.StatusText(code), func(t *testing.T) {
+			server := start(t, "referrers", testregistry.Options{})
+			server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+				switch r.Method + " " + (testregistry.Request{Path: r.URL.Path}).Kind() {
+				case "HEAD manifests":
+					w.WriteHeader(http.StatusNotFound)
+				case "GET tags":
+					w.Header().Set("Retry-After", "7")
+					w.WriteHeader(code)
+				default:
+					next.ServeHTTP(w, r)
+				}
+			})
+			_, err := client(t, newPool(t), server, "app").Resolve(t.Context(), selector(t, "1.0.0", "", "", ""))
+			wantReason(t, err, want)
+			limited := code == http.StatusTooManyRequests || code == http.StatusServiceUnavailable
+			if e := (*Error)(nil); errors.As(err, &e) && (e.RetryAfter == 7*time.Second) != limited {
+				t.Errorf("found Retry-After %s", e.RetryAfter)
+			}
+		})
+	}
+}
+
+// A registry whose last page of tags is exactly full may say that there is
+// another one, which is empty.
+func TestPagesOfTagsThatAreFull(t *testing.T) {
+	for kind := range kinds {
+		t.Run(kind, func(t *testing.T) {
+			server := start(t, kind, testregistry.Options{PageSize: 2})
+			for _, tag := range []string{"1.0.0", "1.1.0", "1.2.0", "1.3.0"} {
+				push(t, server, "app", tag, module.Options{Version: tag})
+			}
+			found, err := client(t, newPool(t), server, "app").Resolve(t.Context(), selector(t, "1.x", "", "", ""))
+			if err != nil || found.Version != "1.3.0" {
+				t.Errorf("expected 1.3.0, found %s, %v", found, err)
 			}
 		})
 	}

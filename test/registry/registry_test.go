@@ -502,3 +502,42 @@ func TestClosedStaysClosed(t *testing.T) {
 		}
 	})
 }
+
+func TestInterceptorsThatDoNotEnd(t *testing.T) {
+	server, err := registry.Referrers(registry.Options{})
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = server.Close() })
+	get := func(i registry.Interceptor) (*http.Response, error) {
+		server.Intercept(i)
+		return http.Get("http://" + server.Host() + "/v2/app/tags/list")
+	}
+	for name, i := range map[string]registry.Interceptor{
+		"a byte at a time": func(w http.ResponseWriter, r *http.Request, _ http.Handler) {
+			registry.Trickle(time.Millisecond)(w, r, http.HandlerFunc(func(w http.ResponseWriter, _ *http.Request) { _, _ = w.Write([]byte("0123456789")) }))
+		},
+		"without end": registry.Endless(200, nil, []byte("01234"), []byte("5")),
+	} {
+		response, err := get(i)
+		if err != nil {
+			t.Fatalf("%s: %v", name, err)
+		}
+		found := make([]byte, 6)
+		if _, err := io.ReadFull(response.Body, found); err != nil || string(found) != "012345" {
+			t.Errorf("%s: found %q, %v", name, found, err)
+		}
+		if name == "without end" {
+			if n, err := io.CopyN(io.Discard, response.Body, 10<<20); err != nil {
+				t.Errorf("%s: expected 10 MiB, found %d bytes, %v", name, n, err)
+			}
+		} else if rest, err := io.ReadAll(response.Body); err != nil || string(rest) != "6789" {
+			t.Errorf("%s: found %q, %v", name, rest, err)
+		}
+		_ = response.Body.Close()
+	}
+	if response, err := get(registry.Raw([]byte("no HTTP"))); err == nil {
+		_ = response.Body.Close()
+		t.Error("expected an answer that is no HTTP")
+	}
+}
