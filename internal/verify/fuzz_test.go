@@ -30,7 +30,7 @@ func fuzzedPolicy(t testing.TB) verify.Policy {
 	}
 	root := rootOf(t, "trusted_root")
 	for _, mode := range []verify.LogMode{verify.LogRequire, verify.LogIgnore} {
-		p.Authorities = append(p.Authorities, keyless(t, root, mode, fixtureIdentities[fixtures.Email], fixtureIdentities[fixtures.GitHub]).Authorities...)
+		p.Authorities = append(p.Authorities, keyless(t, root, mode, fixtureIdentities[fixtures.Email], fixtureIdentities[fixtures.GitHub], fixtureIdentities[fixtures.GitLab]).Authorities...)
 		p.Authorities[len(p.Authorities)-1].Name += string(mode)
 	}
 	return p
