@@ -85,41 +85,6 @@ func FuzzReadIndex(f *testing.F) {
 	})
 }
 
-func FuzzSelector(f *testing.F) {
-	f.Add("6.x", "", "1.0.0,6.0.0,v6.1.0,6.1.0_b")
-	f.Add(">=1.0.0-0 <2.0.0 || 3.x", ".*-arm", "1.0.0-arm,latest,,3.0.0")
-	f.Add("1.0.0+build", "a)|(?:.*", "1.0.0_build")
-	f.Add("", "", "99999999999999999999.0.0,1.0.0")
-	f.Add("^v1 - 2", "(?i)x", "1.0.0")
-	f.Fuzz(func(t *testing.T, version, filter, list string) {
-		if len(version) > 96 || len(filter) > 256 {
-			return // The bounds of the API.
-		}
-		s, err := NewSelector(version, "", "", filter)
-		if err != nil {
-			if len(err.Error()) > 2000 {
-				t.Errorf("a message of %d bytes", len(err.Error()))
-			}
-			return
-		}
-		if s.ByDigest() || s.Pin() != "" {
-			t.Errorf("%q, %q: selects by digest", version, filter)
-		}
-		if s.constraint == nil {
-			return
-		}
-		tags := strings.Split(list, ",")
-		best := s.highest(tags)
-		if best != "" && (!slices.Contains(tags, best) || !s.passes(best) || !s.constraint.Check(versionOfTag(best))) {
-			t.Errorf("%q of %q does not match %q, %q", best, tags, version, filter)
-		}
-		slices.Reverse(tags)
-		if again := s.highest(tags); again != best {
-			t.Errorf("%q, and reversed %q", best, again)
-		}
-	})
-}
-
 func FuzzDockerConfig(f *testing.F) {
 	for _, seed := range []string{
 		`{"auths":{"ghcr.io":{"auth":"dTpw"}}}`, `{"auths":{"https://index.docker.io/v1/":{"username":"u","password":"p"}}}`, `{"auths":{"ghcr.io/org":{"identitytoken":"t"}}}`,
