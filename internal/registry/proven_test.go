@@ -88,13 +88,13 @@ func TestFetchRefusesAnotherVersion(t *testing.T) {
 // Sizes whose sum overflows are too large like any others.
 func TestSizesThatOverflow(t *testing.T) {
 	layers := []descriptor{{Digest: otherDigest, Size: 100}, {Digest: otherDigest, Size: math.MaxInt64}, {Digest: otherDigest, Size: math.MaxInt64}}
-	raw, err := json.Marshal(manifest{Layers: layers})
+	raw, err := json.Marshal(map[string]any{"layers": layers})
 	if err != nil {
 		t.Fatal(err)
 	}
 	c := newPool(t).Client(repository(t, "oci://registry.example.com/app", false), Credentials{})
 	for n := 2; n <= len(layers); n++ {
-		paths, err := c.pull(t.Context(), Revision{Digest: otherDigest}, readManifest(raw).Layers[:n], t.TempDir(), 1000)
+		paths, err := c.pull(t.Context(), Revision{Digest: otherDigest}, readManifest(raw).Layers.first[:n], t.TempDir(), 1000)
 		wantReason(t, err, ArtifactTooLarge)
 		if len(paths) != 0 {
 			t.Errorf("pulled %v", paths)

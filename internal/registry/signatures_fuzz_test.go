@@ -147,7 +147,7 @@ func FuzzSignatures(f *testing.F) {
 		if h.tags[tag] = index; api {
 			h.referrers = index
 		}
-		p := NewPool("assay-test", time.Now)
+		p := NewPool(Options{UserAgent: "assay-test", Now: time.Now, DialAllow: loopback})
 		defer p.Close()
 		c := p.Client(repo, Credentials{})
 		p.sessions.Add(c.key(), &http.Client{Transport: h})

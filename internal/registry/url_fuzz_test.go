@@ -4,6 +4,7 @@ import (
 	"context"
 	"net"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"os"
 	"path/filepath"
@@ -51,9 +52,9 @@ type dialled struct {
 }
 
 func newDialled() *dialled {
-	d := &dialled{Pool: NewPool("assay-test", time.Now)}
-	d.base.Proxy = nil
-	d.base.DialContext = func(_ context.Context, _, address string) (net.Conn, error) {
+	d := &dialled{Pool: NewPool(Options{UserAgent: "assay-test", Now: time.Now, DialAllow: loopback})}
+	d.proxy = func(*http.Request) (*url.URL, error) { return nil, nil }
+	d.dial = func(_ context.Context, _, address string, _ func(netip.Addr) error) (net.Conn, error) {
 		d.mu.Lock()
 		defer d.mu.Unlock()
 		d.addresses = append(d.addresses, address)

@@ -61,22 +61,22 @@ func seconds(t testing.TB) []second {
 	return all
 }
 
-// never judges signatures that must be refused.
-type never struct {
+// neverSigned judges signatures that must be refused.
+type neverSigned struct {
 	everybody verify.Policy
 	seconds   []second
 }
 
-func newNever(t testing.TB) never {
+func newNever(t testing.TB) neverSigned {
 	t.Helper()
-	n := never{everybody(t), seconds(t)}
+	n := neverSigned{everybody(t), seconds(t)}
 	for _, s := range n.seconds { // The first signer is there, and one short.
 		wantRefusal(t, verify.ReasonThresholdNotMet, s.policy, s.digest, s.first)
 	}
 	return n
 }
 
-func (n never) judge(t *testing.T, s verify.Signature) {
+func (n neverSigned) judge(t *testing.T, s verify.Signature) {
 	t.Helper()
 	refused := func(policy verify.Policy, digest string, signatures ...verify.Signature) {
 		v, err := verify.Verify(policy, digest, signatures)
