@@ -188,9 +188,8 @@ type outcome struct {
 	rejudged verify.Verified
 	// withdrawn is why the published artifact is not trusted any more.
 	withdrawn *source.Error
-	// notCounted is which authorities were left out, and why; goneSince is since
-	// when something that spec.verify names is gone, and goneUntil when that is
-	// trust withdrawn. Zero for nothing; not known where goneUnknown.
+	// notCounted is which authorities were left out, and why; the others are as in
+	// inputs.
 	notCounted           []string
 	goneSince, goneUntil time.Time
 	goneUnknown          bool
@@ -217,10 +216,7 @@ type outcome struct {
 // does not let its files go; should the registry have other signatures for it,
 // the poll that follows publishes it again.
 func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs) (outcome, error) {
-	o := outcome{err: in.err, credentials: in.request.Credentials.ID(), goneSince: in.goneSince, goneUnknown: in.goneUnknown}
-	if !in.goneSince.IsZero() {
-		o.goneUntil = in.goneSince.Add(r.TrustGrace)
-	}
+	o := outcome{err: in.err, credentials: in.request.Credentials.ID(), goneSince: in.goneSince, goneUntil: in.goneUntil, goneUnknown: in.goneUnknown}
 	if in.policyRead {
 		o.policyHash = in.policy.Hash()
 		for _, gone := range in.gone {

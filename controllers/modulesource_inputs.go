@@ -26,6 +26,8 @@ type inputs struct {
 	gone        []*source.Error
 	goneSince   time.Time
 	goneUnknown bool
+	// goneUntil is when that is trust withdrawn; zero where it is so already.
+	goneUntil time.Time
 	// withdrawn is why nothing is trusted any more.
 	withdrawn *source.Error
 	// request is what to ask for, unless err.
@@ -65,7 +67,7 @@ func (r *ModuleSourceReconciler) withoutGone(obj *v1alpha1.ModuleSource, in *inp
 	first := in.gone[0]
 	switch remain := len(in.policy.Authorities); {
 	case now.Sub(in.goneSince) < r.TrustGrace:
-		in.err = first
+		in.err, in.goneUntil = first, in.goneSince.Add(r.TrustGrace)
 	case remain >= in.policy.Threshold && remain > 0:
 		in.err = invalidPolicy(in.policy)
 	case obj.Status.Observed == nil:

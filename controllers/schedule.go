@@ -134,7 +134,7 @@ func (s *schedule) next(obj *v1alpha1.ModuleSource, o outcome, now time.Time) ct
 	}
 	s.entries[key] = e
 	look := e.nextPoll
-	if o.goneUntil.After(now) && o.goneUntil.Before(look) {
+	if !o.goneUntil.IsZero() && o.goneUntil.Before(look) {
 		look = o.goneUntil
 	}
 	return ctrl.Result{RequeueAfter: max(look.Sub(now), early), Priority: ptr.To(handler.LowPriority)}

@@ -19,6 +19,7 @@ import (
 
 	"github.com/google/go-cmp/cmp"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/utils/ptr"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/test/fixtures"
@@ -282,6 +283,11 @@ func at(version, digest string) string { return version + "@" + digest }
 // versioned edits a spec to ask for a version or range.
 func versioned(version string) func(*v1alpha1.ModuleSourceSpec) {
 	return func(s *v1alpha1.ModuleSourceSpec) { s.Version = version }
+}
+
+// mutable edits a spec to ask for a version that may move to another digest.
+func mutable(version string) func(*v1alpha1.ModuleSourceSpec) {
+	return func(s *v1alpha1.ModuleSourceSpec) { s.Version, s.ImmutableVersions = version, ptr.To(false) }
 }
 
 // inEachFormat runs a test for each format of signature and kind of registry.

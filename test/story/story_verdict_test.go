@@ -143,13 +143,13 @@ func TestStoryEveryKindOfKey(t *testing.T) {
 	})
 }
 
-// A version that is pushed again, without a signature: what was verified stays,
-// until the new one is signed.
+// A version that may move and is pushed again, without a signature: what was
+// verified stays, until the new one is signed.
 func TestStoryVersionPushedAgain(t *testing.T) {
 	inEachFormat(t, func(t *testing.T, w *world, format string) {
 		first := w.push("app", "1.0.0", nil)
 		w.sign("app", first, format, w.key)
-		w.apply("app", w.spec("app", versioned("1.0.0")))
+		w.apply("app", w.spec("app", mutable("1.0.0")))
 		before := w.ready("app")
 
 		files := map[string]string{"timoni.cue": "package main\n// newer\n"}
