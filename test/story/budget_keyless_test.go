@@ -54,8 +54,11 @@ func TestBudgetOfKeyless(t *testing.T) {
 				})
 				l.settled("app")
 			})
-			l.change(l.holding("ConfigMap", "root", map[string]string{"trusted_root.json": string(both)}))
-			l.spend("poll that was asked for, judged again under a new root", cost{requests: map[string]int{"HEAD manifests": 1}, writes: writes}, func() { l.poll("app") })
+			before := l.get("app").Status.Verification.PolicyHash
+			l.spend("judged again under a new root", cost{requests: map[string]int{}, writes: writes}, func() {
+				l.change(l.holding("ConfigMap", "root", map[string]string{"trusted_root.json": string(both)}))
+				l.await("app", "it is judged again", func(s *v1alpha1.ModuleSource) bool { return s.Status.Verification.PolicyHash != before })
+			})
 			wantConditions(t, l.get("app"), isVerified)
 			l.close()
 		})
