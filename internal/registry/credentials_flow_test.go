@@ -82,15 +82,6 @@ func challenging(challenge string, then http.HandlerFunc) http.HandlerFunc {
 	}
 }
 
-// afterPing answers the ping well, and everything else by then.
-func afterPing(then http.HandlerFunc) http.HandlerFunc {
-	return func(w http.ResponseWriter, r *http.Request) {
-		if r.URL.Path != pingPath {
-			then(w, r)
-		}
-	}
-}
-
 func issuing(w http.ResponseWriter, _ *http.Request) {
 	_, _ = io.WriteString(w, `{"token":"`+tokenSecret+`"}`)
 }

@@ -1,10 +1,6 @@
 package source
 
-import (
-	"context"
-
-	"github.com/assay-dev/assay/internal/registry"
-)
+import "github.com/assay-dev/assay/internal/registry"
 
 // Slots bound how many verdicts and publications are at work at the same time:
 // they cost CPU and disk, unlike waiting for a registry. Whoever has a slot asks
@@ -14,26 +10,28 @@ type Slots struct{ taken chan struct{} }
 // NewSlots makes n slots.
 func NewSlots(n int) *Slots { return &Slots{make(chan struct{}, n)} }
 
-// take waits for a slot until ctx ends. The caller gives it back.
-func (s *Slots) take(ctx context.Context) (giveBack func(), err error) {
+// take waits for a slot until done is closed; a nil channel never is. The caller
+// gives the slot back.
+func (s *Slots) take(done <-chan struct{}) (giveBack func(), ok bool) {
 	if s == nil {
-		return func() {}, nil
+		return func() {}, true
 	}
+	giveBack = func() { <-s.taken }
 	select {
 	case s.taken <- struct{}{}:
-		return func() { <-s.taken }, nil
+		return giveBack, true
 	default:
 	}
 	select {
 	case s.taken <- struct{}{}:
-		return func() { <-s.taken }, nil
-	case <-ctx.Done():
-		return nil, ctx.Err()
+		return giveBack, true
+	case <-done:
+		return nil, false
 	}
 }
 
 // busy is a step that got no slot within the attempt's time.
-func busy(step Step, cause error) *Error {
-	return &Error{Step: step, Kind: Transient, Reason: string(registry.RegistryUnavailable), cause: cause,
+func busy(step Step) *Error {
+	return &Error{Step: step, Kind: Transient, Reason: string(registry.RegistryUnavailable),
 		Message: "the controller did not come to it in time (--concurrent)"}
 }

@@ -98,22 +98,32 @@ func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revis
 // for a slot for as long as it takes, and nothing stops it: trust that was
 // withdrawn takes effect.
 func (s *Syncer) Judge(policy verify.Policy, digest string, kept []verify.Signature) (verify.Verified, error) {
-	return s.judge(context.Background(), policy, digest, kept)
+	return s.judge(nil, policy, digest, kept)
 }
 
-// judge judges until ctx ends: what is not published yet can wait.
-func (s *Syncer) judge(ctx context.Context, policy verify.Policy, digest string, signatures []verify.Signature) (verify.Verified, error) {
-	giveBack, err := s.Slots.take(ctx)
-	if err != nil {
-		return verify.Verified{}, busy(StepVerify, err)
+// judge judges until done is closed: what is not published yet can wait. A nil
+// channel never is.
+func (s *Syncer) judge(done <-chan struct{}, policy verify.Policy, digest string, signatures []verify.Signature) (verify.Verified, error) {
+	giveBack, ok := s.Slots.take(done)
+	if !ok {
+		return verify.Verified{}, busy(StepVerify)
 	}
 	defer giveBack()
 	defer s.time(StepVerify)()
-	v, err := verify.Until(func() bool { return ctx.Err() != nil }, policy, digest, signatures)
+	v, err := verify.Until(func() bool { return isClosed(done) }, policy, digest, signatures)
 	if err != nil {
 		return verify.Verified{}, fail(StepVerify, err)
 	}
 	return v, nil
+}
+
+func isClosed(done <-chan struct{}) bool {
+	select {
+	case <-done:
+		return true
+	default:
+		return false
+	}
 }
 
 func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request) (registry.Revision, error) {
@@ -137,7 +147,7 @@ func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request
 	if err != nil {
 		return o, fail(StepSignatures, err)
 	}
-	if o.Verified, err = s.judge(ctx, r.Policy, revision.Digest, signatures); err != nil {
+	if o.Verified, err = s.judge(ctx.Done(), r.Policy, revision.Digest, signatures); err != nil {
 		return o, err
 	}
 	dir, cleanup, err := s.Store.TempDir()
@@ -149,9 +159,9 @@ func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request
 	if err != nil {
 		return o, fail(StepFetch, err)
 	}
-	giveBack, err := s.Slots.take(ctx)
-	if err != nil {
-		return o, busy(StepPublish, err)
+	giveBack, ok := s.Slots.take(ctx.Done())
+	if !ok {
+		return o, busy(StepPublish)
 	}
 	defer giveBack()
 	if o.Published, err = s.publish(o.Verified, r.Owner, content, signatures); err != nil {
