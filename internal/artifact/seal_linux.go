@@ -14,7 +14,7 @@ func sealOf(info fs.FileInfo) (seal, bool) {
 		return seal{}, false
 	}
 	return seal{
-		device: uint64(stat.Dev), inode: stat.Ino, size: stat.Size,
+		device: stat.Dev, inode: stat.Ino, size: stat.Size,
 		modified: time.Unix(stat.Mtim.Unix()), changed: time.Unix(stat.Ctim.Unix()),
 	}, true
 }
