@@ -3,15 +3,19 @@ package story
 import (
 	"context"
 	"fmt"
+	"net/http"
 	"os"
 	"testing"
 
+	"go.uber.org/goleak"
+	utilnet "k8s.io/apimachinery/pkg/util/net"
 	"k8s.io/client-go/rest"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/envtest"
 
 	"github.com/assay-dev/assay/controllers"
 	"github.com/assay-dev/assay/test/controlplane"
+	"github.com/assay-dev/assay/test/registry"
 )
 
 // The control plane that the tests of this package share. Each test has a
@@ -19,10 +23,31 @@ import (
 var (
 	kubeconfig *rest.Config
 	kube       client.Client
+
+	kubeTransport http.RoundTripper
 )
 
 func TestMain(m *testing.M) {
-	os.Exit(run(m))
+	code := run(m)
+	if code == 0 {
+		code = leaks()
+	}
+	os.Exit(code)
+}
+
+// leaks complains about goroutines that outlive the tests, their controllers and
+// the control plane.
+func leaks() int {
+	http.DefaultTransport.(*http.Transport).CloseIdleConnections()
+	utilnet.CloseIdleConnectionsFor(kubeTransport)
+	err := goleak.Find(
+		goleak.IgnoreTopFunction(registry.DistributionGoroutine),
+	)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "goroutines that nobody ended:", err)
+		return 1
+	}
+	return 0
 }
 
 func run(m *testing.M) int {
@@ -42,7 +67,13 @@ func run(m *testing.M) int {
 	}()
 	defer removeBuilt()
 	kubeconfig = env.Config
-	kube, err = client.New(kubeconfig, client.Options{Scheme: controllers.NewScheme()})
+	httpClient, err := rest.HTTPClientFor(kubeconfig)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
+	kubeTransport = httpClient.Transport
+	kube, err = client.New(kubeconfig, client.Options{Scheme: controllers.NewScheme(), HTTPClient: httpClient})
 	if err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
