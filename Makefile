@@ -32,14 +32,16 @@ run: build ## the whole system on loopback, with signed and unsigned modules; ON
 controlplane: ## etcd, kube-apiserver and kubectl, once; prints their folder
 	@hack/controlplane/build.sh
 
+# The fuzz tests come first, so that the test runner's summary is last.
 .PHONY: test
-test: controlplane ## all tests, with the race detector where there is a C compiler
+test: controlplane ## all tests, with the race detector where there is a C compiler, and each fuzz test for 300 inputs
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
+	$(if $(RACE),CGO_ENABLED=1) hack/fuzz.sh 300x $(RACE)
 	$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 30m ./...
 
 .PHONY: fuzz
-fuzz: ## each fuzz test for FUZZTIME (default 30s)
-	hack/fuzz.sh $(or $(FUZZTIME),30s)
+fuzz: ## each fuzz test for FUZZTIME (default 30s), guided by coverage
+	hack/fuzz.sh $(or $(FUZZTIME),30s) -fuzz=.
 
 .PHONY: bench
 bench: ## all benchmarks
