@@ -43,6 +43,12 @@ test: controlplane ## all tests, with the race detector where there is a C compi
 fuzz: ## each fuzz test for FUZZTIME (default 30s), guided by coverage
 	hack/fuzz.sh $(or $(FUZZTIME),30s) -fuzz=.
 
+.PHONY: mutants
+mutants: ## break the verdict one line at a time, and see a test fail for each; ONLY=<regular expression> SHARD=1/4 LIST=1 WIDE=1
+	@mkdir -p bin
+	@go build -o bin/mutants ./hack/mutants
+	@./bin/mutants -only '$(ONLY)' -shard $(or $(SHARD),1/1) $(if $(LIST),-list) $(if $(WIDE),-wide)
+
 .PHONY: bench
 bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...

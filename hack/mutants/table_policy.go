@@ -1,0 +1,42 @@
+package main
+
+// What a policy must be to be applied, and what its hash must tell apart.
+var policyMutants = in("internal/verify/policy.go",
+	breaks("policy-empty", `n == 0 || n > MaxAuthorities {`, `n > MaxAuthorities {`, "TestInvalidPolicies"),
+	breaks("policy-authorities-one-more", `n == 0 || n > MaxAuthorities {`, `n == 0 || n > MaxAuthorities+1 {`, "TestInvalidPolicies"),
+	breaks("policy-threshold-zero", `if p.Threshold < 1 ||`, `if p.Threshold < 0 ||`, "TestInvalidPolicies"),
+	breaks("policy-threshold-too-high", `p.Threshold > len(p.Authorities) {`, `p.Threshold > MaxAuthorities {`, "TestInvalidPolicies"),
+	breaks("policy-name-twice", `if names[a.Name] {`, `if names[a.Name+"x"] {`, "TestInvalidPolicies"),
+	breaks("policy-name-none", `if a.Name == "" {`, `if a.Name == "\x00" {`, "TestInvalidPolicies"),
+	breaks("policy-keys-of-one-authority", `keys += len(a.Keys)`, `keys = len(a.Keys)`, "TestInvalidPolicies"),
+	breaks("policy-keys-one-more", `if keys > MaxKeys {`, `if keys > MaxKeys+1 {`, "TestInvalidPolicies"),
+	breaks("policy-identities-of-one-authority", `identities += len(a.Identities)`, `identities = len(a.Identities)`, "TestIdentitiesOfAllAuthorities"),
+	breaks("policy-identities-one-more", `if identities > MaxIdentities {`, `if identities > MaxIdentities+1 {`, "TestIdentitiesOfAllAuthorities"),
+	breaks("policy-expressions-together", `if size > 2*maxRegExpSize {`, `if size > 4*maxRegExpSize {`, "TestRegExpsTogether"),
+	breaks("policy-keys-and-identities", `if len(a.Keys) > 0 && len(a.Identities) > 0 {`, `if len(a.Keys) > 0 && len(a.Identities) > MaxIdentities {`, "TestInvalidPolicies"),
+	breaks("policy-neither", `if len(a.Keys) == 0 && len(a.Identities) == 0 {`, `if len(a.Keys) == 0 && len(a.Identities) < 0 {`, "TestInvalidPolicies"),
+	breaks("policy-key-zero", `if len(k.verifiers) == 0 {`, `if len(k.verifiers) < 0 {`, "TestInvalidPolicies"),
+	breaks("policy-identity-zero", `if identity.isZero() {`, `if identity.isZero() && i < 0 {`, "TestInvalidPolicies"),
+	breaks("policy-log-mode-unknown", `if a.TransparencyLog != LogRequire && a.TransparencyLog != LogIgnore {`, `if a.TransparencyLog == "" {`, "TestInvalidPolicies"),
+	breaks("policy-log-mode-none", `if a.TransparencyLog != LogRequire && a.TransparencyLog != LogIgnore {`, `if a.TransparencyLog != LogRequire && a.TransparencyLog != LogIgnore && a.TransparencyLog != "" {`, "TestInvalidPolicies"),
+	breaks("policy-key-needs-no-root", `return len(a.Identities) > 0 || a.TransparencyLog == LogRequire }`, `return len(a.Identities) > 0 }`, "TestInvalidPolicies"),
+	breaks("policy-keyless-needs-no-root", `return len(a.Identities) > 0 || a.TransparencyLog == LogRequire }`, `return a.TransparencyLog == LogRequire }`, "TestPolicyNeedsOfItsRoot"),
+	breaks("policy-root-none", `case a.Root == nil:`, `case a.Root == nil && a.Name == "":`, "TestInvalidPolicies"),
+	breaks("policy-root-without-log", `case a.TransparencyLog == LogRequire && !a.Root.hasLog():`, `case a.TransparencyLog == "" && !a.Root.hasLog():`, "TestPolicyNeedsOfItsRoot"),
+	breaks("policy-root-without-authority", `case keyless && !a.Root.hasAuthority():`, `case !keyless && !a.Root.hasAuthority() && a.Name == "":`, "TestPolicyNeedsOfItsRoot"),
+	breaks("policy-root-without-timestamper", `a.TransparencyLog == LogIgnore && !a.Root.hasTimestamper():`, `a.TransparencyLog == "" && !a.Root.hasTimestamper():`, "TestPolicyNeedsOfItsRoot"),
+
+	breaks("hash-without-version", `policyForm{Version: 1,`, `policyForm{Version: 2,`, "TestHashIsForEver"),
+	breaks("hash-without-threshold", `Threshold: p.Threshold}`, `Threshold: 1}`, "TestHash"),
+	breaks("hash-without-name", `authorityForm{Name: a.Name,`, `authorityForm{`, "TestHash"),
+	breaks("hash-without-keys", `Keys: a.fingerprints(), Log:`, `Log:`, "TestHash"),
+	breaks("hash-without-log", `Log: a.TransparencyLog}`, `Log: LogRequire}`, "TestHash"),
+	breaks("hash-without-identities", `for _, i := range a.Identities {
+			f.`, `for _, i := range a.Identities[:0] {
+			f.`, "TestKeylessOrder"),
+	breaks("hash-without-root", `f.Root = a.Root.Hash()`, `f.Root = "x"`, "TestKeylessOrder"),
+	breaks("hash-with-unused-root", `if a.needsRoot() && a.Root != nil {`, `if a.Root != nil {`, "TestKeylessOrder"),
+	breaks("hash-by-order-of-keys", `slices.Sort(all)`, `slices.Sort(all[:0])`, "TestHash"),
+	breaks("hash-by-order-of-identities", `slices.SortFunc(f.Identities,`, `slices.SortFunc(f.Identities[:0],`, "TestKeylessOrder"),
+	breaks("hash-counts-identities", `f.Identities = slices.CompactFunc(f.Identities,`, `_ = slices.CompactFunc(slices.Clone(f.Identities),`, "TestKeylessOrder"),
+)
