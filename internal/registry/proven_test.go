@@ -39,6 +39,22 @@ func TestManifestOfExactlyTheBound(t *testing.T) {
 	}
 }
 
+// A link whose address does not end is not guessed at.
+func TestLinkWithoutAnEnd(t *testing.T) {
+	c := newPool(t).Client(repository(t, "oci://registry.example.com/app", false), Credentials{})
+	here, err := http.NewRequest(http.MethodGet, "https://registry.example.com/v2/app/tags/list", nil)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for link, want := range map[string]Reason{`</v2/app/tags/list?last=1.0.0>`: "", `</v2/app/tags/list?last=1.0.0`: RegistryUnavailable, "<": RegistryUnavailable, "x": RegistryUnavailable} {
+		next, err := c.nextPage(&http.Response{Header: http.Header{"Link": {link}}, Request: here})
+		wantReason(t, err, want)
+		if (next == "") != (want != "") {
+			t.Errorf("%q leads to %q", link, next)
+		}
+	}
+}
+
 // collected is what a hostile registry's signatures come to.
 func collected(t *testing.T, h *hostile) (int, error) {
 	t.Helper()

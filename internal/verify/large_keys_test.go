@@ -68,3 +68,14 @@ func TestEvenExponentsAreRefused(t *testing.T) {
 		}
 	}
 }
+
+// What a log does not keep is refused in every spelling that a reader of JSON
+// takes for its field.
+func TestProposedContentHoweverSpelt(t *testing.T) {
+	for _, name := range []string{"proposedContent", "ProposedContent", "PROPOSEDCONTENT", "proposedcontent"} {
+		body := []byte(`{"kind":"dsse","apiVersion":"0.0.1","spec":{"` + name + `":{"envelope":"{}"}}}`)
+		if err := boundEntry(body); err == nil || !strings.Contains(err.Error(), "what a log does not keep") {
+			t.Errorf("%s: %v", name, err)
+		}
+	}
+}
