@@ -79,17 +79,17 @@ var registryMutants = slices.Concat(
 		breaks("next-page-elsewhere", `if next.Host != c.repo.Host() ||`, `if next.Host == "" ||`, "TestTagPagesAreBounded"),
 		breaks("next-page-over-another-protocol", `|| next.Scheme != here.Scheme {`, `|| next.Scheme == "" {`, "FuzzNextPage"),
 		breaks("next-page-unbounded", `|| len(link) > maxLinkLength {`, `|| len(link) > 2*maxLinkLength {`, "TestTagPagesAreBounded"),
-		breaks("next-page-passed-over", `if !ok || err != nil ||`, `if !ok && target == "" || err != nil ||`, "TestLinksAreNeverPassedOver"),
+		breaks("next-page-malformed", `if !ok || err != nil ||`, `if !ok && target == "" || err != nil ||`, "TestLinkWithoutAnEnd"),
 	),
 	in("internal/registry/content.go",
 		breaks("manifest-any-digest", `if digestPattern.MatchString(reference) && digestOf(body) != reference {`, `if digestPattern.MatchString(reference) && body == nil {`, "TestManifestIsBoundedAndCompared"),
 		breaks("manifest-unbounded", `readAll(what, response.Body, maxManifestBytes)`, `readAll(what, response.Body, 2*maxManifestBytes)`, "TestManifestIsBoundedAndCompared"),
 		breaks("manifest-constant", `maxManifestBytes = 4 << 20`, `maxManifestBytes = 4<<20 + 1`, "TestManifestOfExactlyTheBound"),
-		breaks("manifest-cut", `if int64(len(b)) > limit {`, `if b = b[:min(len(b), int(limit))]; int64(len(b)) > limit {`, "TestTagPagesAreBounded"),
+		breaks("manifest-cut", `if int64(len(b)) > limit {`, `if b = b[:min(len(b), int(limit))]; int64(len(b)) > limit {`, "TestManifestIsBoundedAndCompared"),
 		breaks("blob-any-digest", `found := "sha256:" + hex.EncodeToString(hash.Sum(nil)); found != digest {`, `found := "sha256:" + hex.EncodeToString(hash.Sum(nil)); found == "" {`, "TestBlobIsReadToItsEnd"),
 		breaks("blob-longer", `case n > size:`, `case n > size+1:`, "TestFetchRefusesManifests"),
 		breaks("blob-shorter", `case n < size:`, `case n < 0:`, "TestFetchRefusesManifests"),
-		breaks("blob-error-is-content", `if response.StatusCode != http.StatusOK {`, `if response.StatusCode >= 500 {`, "TestAnotherHostThatAsks"),
+		breaks("blob-error-is-content", `if response.StatusCode != http.StatusOK {`, `if response.StatusCode >= 500 {`, "TestBlobIsReadToItsEnd"),
 		breaks("manifest-error-is-not-found", `case http.StatusNotFound:
 		return nil, false, nil`, `case http.StatusNotFound, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError:
 		return nil, false, nil`, "TestTagsOfSignaturesAnswers"),
@@ -114,7 +114,7 @@ var registryMutants = slices.Concat(
 		breaks("candidate-any-digest", `|| !digestPattern.MatchString(d.Digest) {
 		return false`, `|| d.Digest == "x" {
 		return false`, "TestIsCandidate"),
-		breaks("candidate-any-artifact-type", `&& !strings.HasPrefix(d.ArtifactType, bundleMediaTypePrefix) {`, `&& d.ArtifactType == "" {`, "TestReferrersAreBounded"),
+		breaks("candidate-any-artifact-type", `&& !strings.HasPrefix(d.ArtifactType, bundleMediaTypePrefix) {`, `&& d.ArtifactType == "" {`, "TestIsCandidate"),
 		breaks("candidate-not-of-an-empty-config", `d.ArtifactType != emptyConfigMediaType &&`, ``, "TestSignaturesOfBothFormats"),
 		breaks("candidate-though-attestation", `return !isAttestation(d.Annotations)`, `return d.MediaType != ""`, "TestIsCandidate"),
 		breaks("attestation-never", `return predicateType != verify.SignPredicateType`, `return predicateType == ""`, "TestSignaturesOfBothFormats"),

@@ -38,7 +38,7 @@ var termsMutants = slices.Concat(
 			return &shortfall{uncertified, "no authority`, "TestFixturesUnderOtherRoots"),
 		breaks("sct-not-asked", `case len(p.material.CTLogs()) == 0:`, `case len(p.material.CTLogs()) >= 0:`, "TestFixturesUnderOtherRoots"),
 		breaks("sct-not-verified", `err := sigstore.VerifySignedCertificateTimestamp(chains, 1, p.material); err != nil {`, `err := sigstore.VerifySignedCertificateTimestamp(chains, 1, p.material); err != nil && chains == nil {`, "TestFixturesUnderOtherRoots"),
-		breaks("key-not-that-of-the-terms", `m = materialWithKey{`, `_ = materialWithKey{`, "TestKeyEvidence"),
+		breaks("key-not-that-of-the-terms", `m = materialWithKey{`, `_ = materialWithKey{`, "TestVerifiedByTheKey"),
 	),
 	in("internal/verify/trustedroot.go",
 		breaks("root-bytes-one-more", `if len(raw) > MaxTrustedRootBytes {`, `if len(raw) > MaxTrustedRootBytes+1 {`, "TestTrustedRootOfExactlyTheBound"),
