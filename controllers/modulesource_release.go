@@ -8,6 +8,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
 )
@@ -52,11 +53,13 @@ func canonicalURL(spec *v1alpha1.ModuleSourceSpec) string {
 	return "oci://" + strings.ToLower(repository.String())
 }
 
-// setReleases records what a poll verified, or found to be what is verified.
+// setReleases records what a poll verified and published, or found to be that.
+// What is verified and cannot be published has reached nobody: whoever corrects
+// it may push it again.
 func setReleases(s *v1alpha1.ModuleSourceStatus, obj *v1alpha1.ModuleSource, o outcome) {
 	spec, revision := &obj.Spec, o.sync.Revision
-	verified := !o.sync.Verified.IsZero() && (o.err == nil || o.err.Kind != source.Refused)
-	if version := revision.SemVer(); version != nil && spec.Tag == "" && (o.sync.Unchanged || verified) {
+	published := o.sync.Unchanged || o.sync.Published != (artifact.Published{})
+	if version := revision.SemVer(); version != nil && spec.Tag == "" && published {
 		s.VerifiedVersions = recorded(s.VerifiedVersions, v1alpha1.VerifiedVersion{
 			URL: canonicalURL(spec), Version: version.String(), Digest: revision.Digest,
 		})

@@ -51,8 +51,8 @@ type ModuleSourceStatus struct {
 	// +optional
 	TrustGoneSince *metav1.Time `json:"trustGoneSince,omitempty"`
 
-	// VerifiedVersions are the digests at which versions were verified, the
-	// last first, at most 64: what spec.immutableVersions goes by.
+	// VerifiedVersions are the digests at which versions were verified and
+	// published, the last first, at most 64: what spec.immutableVersions goes by.
 	//
 	// +optional
 	// +listType=atomic
