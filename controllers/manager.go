@@ -161,7 +161,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		BaseURL:                  baseURL,
 		Now:                      o.Now,
 	}
-	if err := reconciler.SetupWithManager(mgr, o.Concurrent); err != nil {
+	if err := reconciler.SetupWithManager(ctx, mgr, o.Concurrent); err != nil {
 		return err
 	}
 	if err := addRunnables(mgr, store, server, root, o); err != nil {

@@ -79,9 +79,9 @@ type ModuleSourceReconciler struct {
 
 // SetupWithManager registers the controller for ModuleSources, which asks each
 // registry for that many of them at the same time.
-func (r *ModuleSourceReconciler) SetupWithManager(mgr ctrl.Manager, concurrent int) error {
+func (r *ModuleSourceReconciler) SetupWithManager(ctx context.Context, mgr ctrl.Manager, concurrent int) error {
 	r.gate.perHost = concurrent
-	if err := mgr.GetFieldIndexer().IndexField(context.Background(), &v1alpha1.ModuleSource{}, referencesIndex, references); err != nil {
+	if err := mgr.GetFieldIndexer().IndexField(ctx, &v1alpha1.ModuleSource{}, referencesIndex, references); err != nil {
 		return fmt.Errorf("indexing what ModuleSources name: %w", err)
 	}
 	b := ctrl.NewControllerManagedBy(mgr).

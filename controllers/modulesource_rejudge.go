@@ -21,16 +21,20 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 			o.notCounted = append(o.notCounted, gone.Message)
 		}
 	}
-	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
-	if published == nil {
-		var err error
+	var err error
+	switch {
+	case obj.Status.Artifact == nil:
 		o.unremoved, err = r.clear(ctx, obj)
-		return o, err
-	}
-	if in.withdrawn != nil {
+	case in.withdrawn != nil:
 		r.withdraw(obj, &o, in.withdrawn)
-		return o, nil
+	default:
+		err = r.rejudgePublished(obj, in, &o)
 	}
+	return o, err
+}
+
+func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in inputs, o *outcome) error {
+	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
 	// Also where it is missing: nothing else is current then.
 	store.Adopt(owner, published.Digest)
 	o.inStorage = store.Holds(owner, published.Path, published.Digest)
@@ -40,13 +44,13 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 	}
 	evidence := obj.Status.Verification
 	if !in.policyRead || (evidence != nil && evidence.PolicyHash == o.policyHash) {
-		return o, nil
+		return nil
 	}
-	if !r.judgeKept(obj, in, &o) {
-		return o, nil
+	if !r.judgeKept(obj, in, o) {
+		return nil
 	}
 	// What it replaced is served on for a while, and is not judged again.
-	return o, store.KeepOnly(owner, published.Digest)
+	return store.KeepOnly(owner, published.Digest)
 }
 
 // judgeKept judges what is published under a changed policy by the signatures
