@@ -40,8 +40,9 @@ type row struct {
 	// status.artifact; "" for none.
 	revision, artifact string
 	// then changes something once the ModuleSource is verified for the first
-	// time.
-	then func(context.Context) error
+	// time, or once Verified has the reason that after names.
+	then  func(context.Context) error
+	after string
 
 	found *v1alpha1.ModuleSource
 	done  bool
@@ -56,7 +57,7 @@ func prepare(ctx context.Context, env *environment) ([]*row, error) {
 	say("pushing and signing modules")
 	var rows []*row
 	for _, scenario := range []func(context.Context, *author) (*row, error){
-		signedCosign, signedBundle, notSigned, signedByOther, signatureCopied, highestOfRange, versionMoved, oldUnderHigher,
+		signedCosign, signedBundle, notSigned, signedByOther, signatureCopied, highestOfRange, versionMoved, signedLate, keyRemoved, oldUnderHigher,
 		byGitHub, byGitLab, byAnotherWorkflow,
 	} {
 		r, err := scenario(ctx, a)
@@ -69,8 +70,10 @@ func prepare(ctx context.Context, env *environment) ([]*row, error) {
 	if err := env.kube.Create(ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: namespace}}); err != nil {
 		return nil, err
 	}
-	if err := env.kube.Create(ctx, a.secret()); err != nil {
-		return nil, err
+	for _, secret := range []client.Object{secretOf(secretName, a.key), secretOf(retiringName, a.other)} {
+		if err := env.kube.Create(ctx, secret); err != nil {
+			return nil, err
+		}
 	}
 	for _, r := range rows {
 		if err := env.kube.Create(ctx, &v1alpha1.ModuleSource{ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: r.name}, Spec: r.spec}); err != nil {
@@ -139,13 +142,15 @@ func versionMoved(ctx context.Context, a *author) (*row, error) {
 	if err != nil {
 		return nil, err
 	}
-	const later = "pushed later, not signed"
+	const later = "pushed later"
 	moved, err := a.digest("1.0.0", later)
-	r := a.refused(name, "1.0.0", "1.0.0@"+moved, v1alpha1.ReasonNoSignature, "1.0.0 was verified, then replaced: the verified one stays")
+	r := a.refused(name, "1.0.0", "1.0.0@"+moved, v1alpha1.ReasonVersionMutated, "1.0.0 was verified, then replaced by another, signed too: the verified one stays")
 	r.artifact = "1.0.0@" + verified
 	r.then = func(ctx context.Context) error {
-		_, err := a.push(ctx, name, "1.0.0", "1.0.0", later)
-		return err
+		if _, err := a.push(ctx, name, "1.0.0", "1.0.0", later); err != nil {
+			return err
+		}
+		return signing.SignCosign(ctx, a.at(name, moved), a.key)
 	}
 	return r, err
 }
@@ -161,6 +166,29 @@ func oldUnderHigher(ctx context.Context, a *author) (*row, error) {
 		err = fmt.Errorf("expected the same module under 1.9.0, found %s", offered)
 	}
 	return a.refused(name, "1.x", "1.9.0@"+digest, v1alpha1.ReasonVersionMismatch, "the signed 1.0.0, offered again as 1.9.0"), err
+}
+
+func signedLate(ctx context.Context, a *author) (*row, error) {
+	const name = "signed-late"
+	digest, err := a.push(ctx, name, "1.0.0", "1.0.0", "")
+	r := a.accepted(name, "1.0.0", "1.0.0@"+digest, "pushed first and signed a moment later, as authors do: awaited, and nobody is paged")
+	r.spec.Verify.SignatureGracePeriod = nil // The default.
+	r.after = v1alpha1.ReasonAwaitingSignature
+	r.then = func(ctx context.Context) error { return signing.SignBundle(ctx, a.at(name, digest), a.key) }
+	return r, err
+}
+
+func keyRemoved(ctx context.Context, a *author) (*row, error) {
+	const name = "key-removed"
+	digest, err := a.push(ctx, name, "1.0.0", "1.0.0", "")
+	if err == nil {
+		err = signing.SignBundle(ctx, a.at(name, digest), a.other)
+	}
+	r := a.refused(name, "1.0.0", "1.0.0@"+digest, v1alpha1.ReasonKeyMismatch, "published, until its key was removed from the Secret: withdrawn at once")
+	r.spec.Interval.Duration = time.Hour // No poll finds it.
+	r.spec.Verify.Authorities[0].Key.SecretRef.Name = retiringName
+	r.then = func(ctx context.Context) error { return a.kube.Update(ctx, secretOf(retiringName, a.key)) }
+	return r, err
 }
 
 // The identities of CI systems, as Fulcio certifies them.
@@ -253,6 +281,7 @@ type author struct {
 	host       string
 	key, other *signing.Key
 	sigstore   *sigstore.Sigstore
+	kube       client.Client
 }
 
 func newAuthor(env *environment) (*author, error) {
@@ -261,15 +290,16 @@ func newAuthor(env *environment) (*author, error) {
 		return nil, err
 	}
 	other, err := signing.NewKey(signing.ECDSAP256)
-	return &author{host: env.registry.Host(), key: key, other: other, sigstore: env.sigstore}, err
+	return &author{host: env.registry.Host(), key: key, other: other, sigstore: env.sigstore, kube: env.kube}, err
 }
 
-const secretName = "release-key"
+// secretName holds the key that is trusted, retiringName one that goes.
+const secretName, retiringName = "release-key", "retiring-key"
 
-func (a *author) secret() client.Object {
+func secretOf(name string, key *signing.Key) client.Object {
 	return &corev1.Secret{
-		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: secretName},
-		Data:       map[string][]byte{"cosign.pub": a.key.PublicPEM()},
+		ObjectMeta: metav1.ObjectMeta{Namespace: namespace, Name: name},
+		Data:       map[string][]byte{"cosign.pub": key.PublicPEM()},
 	}
 }
 
@@ -330,10 +360,13 @@ func (a *author) spec(name, version string) v1alpha1.ModuleSourceSpec {
 	return v1alpha1.ModuleSourceSpec{
 		URL: "oci://" + a.repository(name), Version: version, Insecure: true,
 		Interval: metav1.Duration{Duration: interval}, Timeout: metav1.Duration{Duration: v1alpha1.DefaultTimeout},
-		Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{{
-			Name:            "release-key",
-			Key:             &v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: secretName}},
-			TransparencyLog: v1alpha1.TransparencyLogIgnore,
-		}}},
+		Verify: v1alpha1.Verify{
+			SignatureGracePeriod: &metav1.Duration{}, // Nothing here is signed later, but for one.
+			Authorities: []v1alpha1.Authority{{
+				Name:            "release-key",
+				Key:             &v1alpha1.KeyAuthority{SecretRef: &v1alpha1.LocalObjectReference{Name: secretName}},
+				TransparencyLog: v1alpha1.TransparencyLogIgnore,
+			}},
+		},
 	}
 }

@@ -13,6 +13,7 @@ import (
 	"text/tabwriter"
 	"time"
 
+	apimeta "k8s.io/apimachinery/pkg/api/meta"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
@@ -68,7 +69,7 @@ func look(ctx context.Context, env *environment, rows []*row, screen *screen) (c
 		if r.state() != before {
 			screen.changed(r)
 		}
-		if r.then != nil && found.Status.Artifact != nil {
+		if r.then != nil && r.isTime() {
 			if err := r.then(ctx); err != nil {
 				return false, err
 			}
@@ -78,6 +79,15 @@ func look(ctx context.Context, env *environment, rows []*row, screen *screen) (c
 		complete = complete && r.done
 	}
 	return complete, nil
+}
+
+// isTime reports whether it is time for the second step.
+func (r *row) isTime() bool {
+	if r.after == "" {
+		return r.found.Status.Artifact != nil
+	}
+	verdict := apimeta.FindStatusCondition(r.found.Status.Conditions, v1alpha1.ConditionVerified)
+	return verdict != nil && verdict.Reason == r.after
 }
 
 // checkDownloads downloads what is published and compares digests.

@@ -109,7 +109,9 @@ func (w *tenant) wantEvent(t *testing.T, name, kind, reason string) {
 func refusesWhatIsNot(t *testing.T, w *tenant) {
 	t.Helper()
 	w.push(t, "unsigned", "1.0.0")
-	create(t, w.source("unsigned", "unsigned", v1alpha1.KeyAuthority{Data: string(newKey(t).PublicPEM())}))
+	source := w.source("unsigned", "unsigned", v1alpha1.KeyAuthority{Data: string(newKey(t).PublicPEM())})
+	source.Spec.Verify.SignatureGracePeriod = &metav1.Duration{}
+	create(t, source)
 	obj := w.await(t, "unsigned", map[string]string{"Verified": "False/NoSignature", "Ready": "False/NoSignature"})
 	if obj.Status.Artifact != nil {
 		t.Errorf("expected no artifact, found %+v", obj.Status.Artifact)
@@ -148,6 +150,7 @@ func understandsTheSamples(t *testing.T, w *tenant) {
 			spec := obj.Object["spec"].(map[string]any)
 			spec["url"], spec["insecure"] = "oci://"+w.registry.Host()+"/modules/podinfo", true
 			nameTrustedRoot(spec, "trusted-root")
+			spec["verify"].(map[string]any)["signatureGracePeriod"] = "0s" // Nobody will sign it.
 		}
 		create(t, obj)
 	}
