@@ -245,3 +245,44 @@ func TestMetricsAreDocumented(t *testing.T) {
 		}
 	}
 }
+
+// TestTestsAreThere: a test that a document names shows something only while it
+// is there.
+func TestTestsAreThere(t *testing.T) {
+	all := map[string]bool{}
+	err := filepath.WalkDir(root(t), func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || !strings.HasSuffix(path, "_test.go") {
+			return err
+		}
+		source, err := os.ReadFile(path)
+		if err != nil {
+			return err
+		}
+		for _, m := range regexp.MustCompile(`(?m)^func ((Test|Fuzz|Benchmark)\w+)\(`).FindAllStringSubmatch(string(source), -1) {
+			all[m[1]] = true
+		}
+		return nil
+	})
+	if err != nil {
+		t.Fatal(err)
+	}
+	named := 0
+	documents, err := filepath.Glob(filepath.Join(root(t), "docs", "*.md"))
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, document := range documents {
+		text, err := os.ReadFile(document)
+		if err != nil {
+			t.Fatal(err)
+		}
+		for _, m := range regexp.MustCompile("`((Test|Fuzz|Benchmark)[A-Z]\\w+)`").FindAllStringSubmatch(string(text), -1) {
+			if named++; !all[m[1]] {
+				t.Errorf("%s names %s, which is not there", filepath.Base(document), m[1])
+			}
+		}
+	}
+	if named < 20 {
+		t.Errorf("expected the documents to name tests, found %d", named)
+	}
+}
