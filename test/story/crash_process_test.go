@@ -94,6 +94,7 @@ func startProcess(t *testing.T, kubeconfigFile string, args ...string) *process 
 	if err != nil {
 		t.Fatal(err)
 	}
+	args = append(args, "--dial-allow=127.0.0.0/8,::1/128")
 	p := &process{cmd: exec.Command(program, args...), ended: make(chan struct{}), log: &lines{}}
 	p.cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfigFile)
 	p.cmd.Stdout, p.cmd.Stderr = p.log, p.log

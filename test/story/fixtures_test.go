@@ -143,7 +143,7 @@ func judgeAll(t *testing.T, w *world, verdicts map[string]expectedVerdict) {
 		names[row] = fmt.Sprintf("source-%d", len(names))
 		w.apply(names[row], v1alpha1.ModuleSourceSpec{
 			URL: v.url, Version: "1.0.0", Insecure: true,
-			Verify: v1alpha1.Verify{Authorities: []v1alpha1.Authority{v.authority}},
+			Verify: v1alpha1.Verify{SignatureGracePeriod: &metav1.Duration{}, Authorities: []v1alpha1.Authority{v.authority}},
 		})
 	}
 	for row, v := range verdicts {

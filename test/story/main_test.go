@@ -2,9 +2,11 @@ package story
 
 import (
 	"context"
+	"flag"
 	"fmt"
 	"net/http"
 	"os"
+	"strconv"
 	"testing"
 
 	"go.uber.org/goleak"
@@ -27,7 +29,17 @@ var (
 	kubeTransport http.RoundTripper
 )
 
+// parallel is how many stories are told at the same time, where the command line
+// asks for fewer: most of a story is waiting.
+const parallel = 8
+
 func TestMain(m *testing.M) {
+	flag.Parse()
+	if n, err := strconv.Atoi(flag.Lookup("test.parallel").Value.String()); err == nil && n < parallel {
+		if err := flag.Set("test.parallel", strconv.Itoa(parallel)); err != nil {
+			panic(err)
+		}
+	}
 	code := run(m)
 	if code == 0 {
 		code = leaks()

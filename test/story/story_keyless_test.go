@@ -74,7 +74,7 @@ func by(name string, who sigstore.Identity, extensions ...v1alpha1.CertificateEx
 func trusting(authorities ...v1alpha1.Authority) func(*v1alpha1.ModuleSourceSpec) {
 	return func(s *v1alpha1.ModuleSourceSpec) {
 		s.Version = "1.0.0"
-		s.Verify = v1alpha1.Verify{Authorities: authorities}
+		s.Verify = v1alpha1.Verify{SignatureGracePeriod: &metav1.Duration{}, Authorities: authorities}
 		if n := int32(len(authorities)); n > 1 {
 			s.Verify.Threshold = &n
 		}

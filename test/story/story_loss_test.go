@@ -81,11 +81,17 @@ func TestStoryStorageIsLost(t *testing.T) {
 
 			obj := w.await("app", "the loss is noticed", func(s *v1alpha1.ModuleSource) bool { return is(s, "FetchFailed") != "" })
 			want := w.released("1.0.0", digest)
-			want.conditions = missing("RegistryUnavailable")
-			want.says = map[string][]string{"ArtifactInStorage": {at("1.0.0", digest), "is not in storage"}}
+			// Without its signatures it is served on, under the policy that it was
+			// judged by.
+			want.conditions = notPolled(published(), "RegistryUnavailable")
+			whole := loss == "signatures" || loss == "signatures overwritten"
+			if !whole {
+				want.conditions = missing("RegistryUnavailable")
+				want.says = map[string][]string{"ArtifactInStorage": {at("1.0.0", digest), "is not in storage"}}
+			}
 			w.expect(obj, want)
 			w.expect(w.again("app"), want)
-			if loss != "signatures" && loss != "signatures overwritten" {
+			if !whole {
 				w.gone(before.Status.Artifact.URL)
 			}
 

@@ -126,7 +126,7 @@ func TestStoryTooManySignatures(t *testing.T) {
 		w.expect(w.settled("most"), accepted)
 
 		w.sign("app", digest, "cosign", w.key)
-		says := []string{digest, "found 129 signatures, at most 128 are judged"}
+		says := []string{digest, "found more than 128 signatures"}
 		w.apply("more", w.spec("app", versioned("1.0.0")))
 		want := expectation{
 			conditions: map[string]string{
