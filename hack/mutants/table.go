@@ -23,8 +23,8 @@ type mutant struct {
 
 // table are all mutants, in the order of files.
 var table = slices.Concat(
-	verifyMutants, termsMutants, policyMutants, identityMutants, boundsMutants,
-	registryMutants, fetchMutants, sourceMutants, artifactMutants,
+	verifyMutants, windowMutants, termsMutants, policyMutants, identityMutants, boundsMutants,
+	registryMutants, reachMutants, fetchMutants, sourceMutants, artifactMutants,
 )
 
 // in says of which file the mutants are.

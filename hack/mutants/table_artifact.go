@@ -7,7 +7,9 @@ import "slices"
 //
 // Not here: the folder's "." as a path (cleanName gives it, and a tree with it
 // holds no file); which error of a reader counts, which chooses words; and that
-// the server refuses a path that is none (serve), whose owner has no file.
+// the server refuses a path that is none (serve), whose owner has no file. Nor
+// what of a seal stands beside the time of change, which whoever changes
+// something changes too.
 var artifactMutants = slices.Concat(
 	in("internal/artifact/name.go",
 		breaks("name-none", `case name == "":`, `case name == "\x00":`, "TestPublishRefusesEntries"),
@@ -89,25 +91,99 @@ var artifactMutants = slices.Concat(
 	in("internal/artifact/publish.go",
 		breaks("publish-unverified", `if v.IsZero() {`, `if v.IsZero() && v.Digest() != "" {`, "TestPublishRefusesTheZeroVerified"),
 		breaks("publish-for-any-owner", `if err := owner.validate(); err != nil {`, `if err := owner.validate(); err != nil && owner.Name == "\x00" {`, "TestOwnerRefusesUnsafeNames"),
-		breaks("archive-before-signatures", `		{relative(temp, signaturesFile), owner.signatures(hex)},
-		{relative(temp, archiveFile), owner.archive(hex)},`, `		{relative(temp, archiveFile), owner.archive(hex)},
-		{relative(temp, signaturesFile), owner.signatures(hex)},`, "TestPublishPlacesSignaturesFirst"),
+		breaks("archive-before-signatures", `		{s.relative(temp, signaturesFile), owner.signatures(hex)},
+		{s.relative(temp, archiveFile), owner.archive(hex)},`, `		{s.relative(temp, archiveFile), owner.archive(hex)},
+		{s.relative(temp, signaturesFile), owner.signatures(hex)},`, "TestPublishPlacesSignaturesFirst"),
+		breaks("publish-beside-what-is-denied", `if s.isDenied(owner) {`, `if s.isDenied(owner) && own == nil {`, "TestPublishFinishesTheWithdrawal"),
 		breaks("archive-not-superseded", `if err := s.supersede(owner, built.hex); err != nil {`, `if err := error(nil); err != nil {`, "TestCollectWaitsForTheRetention"),
 	),
 	in("internal/artifact/signatures.go",
 		breaks("kept-none", `if len(signatures) == 0 {`, `if len(signatures) < 0 {`, "TestPublishRefusesSignatures"),
 		breaks("kept-one-more", `if len(signatures) > verify.MaxSignatures {`, `if len(signatures) > verify.MaxSignatures+1 {`, "TestPublishRefusesSignatures"),
 		breaks("kept-bytes", `if keptBytes(signatures) > maxKeptBytes {`, `if keptBytes(signatures) > 2*maxKeptBytes {`, "TestPublishRefusesSignatures"),
-		breaks("kept-read-none", `if n := len(file.Signatures); n == 0 ||`, `if n := len(file.Signatures); n < 0 ||`, "TestSignaturesRefuses"),
+		breaks("kept-read-none", `if n := len(list); n == 0 ||`, `if n := len(list); n < 0 ||`, "TestSignaturesRefuses"),
+		breaks("kept-read-one-more", `n == 0 || n > verify.MaxSignatures {`, `n == 0 || n > verify.MaxSignatures+1 {`, "TestSignaturesRefuses"),
+		breaks("kept-read-unhashed", ` || file.SHA256 != sha256Hex(file.Signatures) {`, ` {`, "TestSignaturesNoticeEveryFlippedBit"),
+		breaks("kept-whole-whatever-it-is", `return err == nil, nil
+}
+
+func sha256Hex`, `return err == nil || len(raw) > 0, nil
+}
+
+func sha256Hex`, "TestHoldsFindsWhatTheDiskLost"),
 		breaks("kept-read-unbounded", `if info.Size() > maxKeptBytes {`, `if info.Size() > 2*maxKeptBytes {`, "TestSignaturesRefuses"),
 		breaks("kept-without-annotations", `keptSignature{s.Format, s.Payload, s.Annotations})`, `keptSignature{s.Format, s.Payload, nil})`, "TestSignaturesAreKeptAsTheyWere"),
 	),
 	in("internal/artifact/holds.go",
-		breaks("holds-any-content", `if err != nil || found != hex {`, `if err != nil || found == "" {`, "TestHoldsFindsWhatTheDiskLost"),
 		breaks("holds-any-path", `|| path != owner.archive(hex) {`, `{`, "TestHolds"),
-		breaks("holds-without-signatures", `if _, err := s.statRegular(owner.signatures(hex)); err != nil {`, `if _, err := s.statRegular(owner.signatures(hex)); err != nil && own == nil {`, "TestHoldsFindsWhatTheDiskLost"),
-		breaks("holds-after-a-change-of-size", `return size == info.Size(), nil`, `return size == info.Size() || size > 0, nil`, "TestHoldsFindsWhatTheDiskLost"),
+		breaks("holds-without-signatures", `	f, whole, err = s.openChecked(owner.signatures(hex), 0, areSignatures)
+`, `	return whole, nil
+	f, whole, err = s.openChecked(owner.signatures(hex), 0, areSignatures)
+`, "TestHoldsFindsWhatTheDiskLost"),
+		breaks("holds-what-is-denied", `if s.isDenied(owner) {
+		return false`, `if s.isDenied(owner) && hex == "" {
+		return false`, "TestWithdrawFromADiskThatKeepsThem|TestServes"),
+		breaks("serves-any-path", `if !ok || owner.validate() != nil || path != owner.archive(hex) || s.isDenied(owner) {`, `if !ok || owner.validate() != nil || s.isDenied(owner) {`, "TestServes"),
+		breaks("serves-what-is-denied", `|| path != owner.archive(hex) || s.isDenied(owner) {`, `|| path != owner.archive(hex) {`, "TestServes"),
+		breaks("serves-what-is-damaged", `return f.Close() == nil && whole`, `return f.Close() == nil && (whole || hex != "")`, "TestServes"),
+		breaks("serves-nothing", `return f.Close() == nil && whole`, `return f.Close() != nil && whole`, "TestServes"),
+		breaks("has-nothing-on-the-disk", `|| len(names) > 0 || s`, `|| len(names) < 0 || s`, "TestHas"),
+		breaks("has-nothing-under-way", ` || s.isDenied(owner)
+}`, `
+}`, "TestHas|TestWithdrawFromADiskThatKeepsThem"),
+		breaks("sends-what-is-denied", `if s.isDenied(owner) {
+		return nil, fs.ErrNotExist`, `if s.isDenied(owner) && hex == "" {
+		return nil, fs.ErrNotExist`, "TestWithdrawFromADiskThatKeepsThem"),
+		breaks("sends-what-is-damaged", `	if !whole {
+		s.foundDamage`, `	if !whole && f == nil {
+		s.foundDamage`, "TestServerNoticesWhatWasWritten"),
+		breaks("damage-stays", `if own, unlock := s.tryLock(owner); own != nil {`, `if own, unlock := s.tryLock(owner); own != nil && hex == "" {`, "TestServerNoticesWhatWasWritten|TestServerNoticesWhatTheDiskGotWrong"),
+		breaks("damage-untold", `	s.onDamage(owner)`, `	_ = s.onDamage`, "TestServerNoticesWhatWasWritten|TestServerNoticesWhatTheDiskGotWrong"),
 		breaks("holds-keeps-what-is-wrong", `return false, s.removeArchive(owner, hex)`, `return false, nil`, "TestHoldsFindsWhatTheDiskLost"),
+	),
+	in("internal/artifact/check.go",
+		breaks("holds-any-content", `return hex.EncodeToString(hash.Sum(nil)) == want, nil`, `return hex.EncodeToString(hash.Sum(nil)) != "" || want == "", nil`, "TestHoldsFindsWhatTheDiskLost"),
+		breaks("seal-not-compared", `known.seal == found && `, ``, "TestHoldsReadsWhatChanged|TestServerNoticesWhatWasWritten"),
+		breaks("seal-never-believed", `if sealed && !known.at.IsZero() && known.seal == found`, `if sealed && known.at.IsZero() && known.seal == found`, "TestHoldsReadsWhatChanged"),
+		breaks("seal-however-old", `now.Sub(known.at) < age)`, `now.Sub(known.at) >= 0)`, "TestServerReadsTheWholeBeforeAPart"),
+		breaks("seal-of-age-always", `(age == 0 || `, `(`, "TestHoldsReadsWhatChanged|TestHolds|TestHoldsReadsAgainWhatIsNotSettled"),
+		breaks("seal-not-settled", `now.Sub(found.changed) >= settling {`, `now.Sub(found.changed) >= 0 {`, "TestSealSettles"),
+		breaks("seal-settled-later", `now.Sub(found.changed) >= settling {`, `now.Sub(found.changed) > settling {`, "TestSealSettles"),
+		breaks("seal-whole-whatever", `known.seal, known.whole, known.at = found, whole, now`, `known.seal, known.whole, known.at = found, true, now`, "TestHoldsReadsWhatChanged|TestHoldsFindsWhatTheDiskLost|TestServerNoticesWhatWasWritten"),
+	),
+	in("internal/artifact/seal_linux.go",
+		breaks("seal-without-change", `, changed: time.Unix(stat.Ctim.Unix()),`, `,`, "TestHoldsReadsWhatChanged"),
+	),
+	in("internal/artifact/withdraw.go",
+		breaks("withdraw-not-denied", `	s.deny(owner, true)
+`, ``, "TestWithdrawFromADiskThatKeepsThem"),
+		breaks("withdraw-denied-for-ever", `	s.deny(owner, false)
+`, ``, "TestWithdraw|TestPublishFinishesTheWithdrawal|TestWithdrawFromADiskThatKeepsThem"),
+		breaks("withdraw-error-ignored", `	if err := s.removeAll(owner); err != nil {
+		return err`, `	if err := s.removeAll(owner); err != nil && own == nil {
+		return err`, "TestWithdrawFromADiskThatKeepsThem"),
+		breaks("withdraw-signatures-first", `	if err := errors.Join(errs...); err != nil {
+		return err
+	}
+	if err := s.root.RemoveAll`, `	if err := s.root.RemoveAll`, "TestWithdrawArchivesFirst"),
+		breaks("withdraw-still-believed", `	s.checks.forgetBelow(owner.folder())
+`, ``, "TestWithdrawForgetsWhatWasRead"),
+		breaks("keep-only-none", `if hex != keep {`, `if hex != keep || keep != "" {`, "TestKeepOnly"),
+		breaks("keep-only-all", `if hex != keep {`, `if hex != keep && keep == "" {`, "TestKeepOnly"),
+		breaks("keep-only-for-any-owner", `if err := owner.validate(); err != nil || !ok {
+		return err`, `if err := owner.validate(); (err != nil && owner.Name == "\x00") || !ok {
+		return err`, "TestKeepOnly"),
+		breaks("keep-only-of-no-digest", `err != nil || !ok {`, `err != nil || !ok && keep != "" {`, "TestKeepOnly"),
+		breaks("sweep-of-the-living", `	if keep(owner) {`, `	if keep(owner) && own == nil {`, "TestSweep"),
+		breaks("sweep-nothing", `	if keep(owner) {`, `	if keep(owner) || own != nil {`, "TestSweep"),
+	),
+	in("internal/artifact/retention.go",
+		breaks("denied-not-collected", `	if s.isDenied(owner) {
+		return s.withdraw`, `	if s.isDenied(owner) && own == nil {
+		return s.withdraw`, "TestWithdrawFromADiskThatKeepsThem"),
+		breaks("retention-longer", `case now.Sub(since) >= s.retention:`, `case now.Sub(since) > s.retention:`, "TestCollectWaitsForTheRetention"),
+		breaks("retention-none", `case now.Sub(since) >= s.retention:`, `case now.Sub(since) >= 0:`, "TestCollectWaitsForTheRetention"),
+		breaks("collected-though-current", `if hex == own.current {`, `if hex == "" {`, "TestCollectWaitsForTheRetention|TestAdopt|TestPublishTakesASupersededArchiveBack"),
 	),
 	in("internal/artifact/layout.go",
 		breaks("owner-namespace-of-any-form", `if len(o.Namespace) > maxLabelBytes || !dnsLabel.MatchString(o.Namespace) {`, `if len(o.Namespace) > maxLabelBytes {`, "TestOwnerRefusesUnsafeNames"),
@@ -119,5 +195,14 @@ var artifactMutants = slices.Concat(
 		breaks("server-any-method", `if r.Method != http.MethodGet && r.Method != http.MethodHead {`, `if r.Method == "" {`, "TestServerRefusesMethods"),
 		breaks("server-other-spellings", `|| r.URL.RawPath != "" {`, `{`, "TestServerServesNothingElse"),
 		breaks("server-cached", `header.Set("Cache-Control", "no-cache")`, `header.Del("Cache-Control")`, "TestServerServesArchives"),
+		breaks("server-part-of-what-was-not-read", `if r.Header.Get("Range") != "" {`, `if r.Header.Get("Range") == "\x00" {`, "TestServerReadsTheWholeBeforeAPart"),
+	),
+	in("internal/artifact/server_whole.go",
+		breaks("server-sends-the-end-of-anything", `hex.EncodeToString(w.hash.Sum(nil)) != w.want {`, `w.want == "" {`, "TestServerNoticesWhatTheDiskGotWrong"),
+		breaks("server-compares-after-the-end", `w.left <= 0 &&`, `w.left < 0 &&`, "TestServerNoticesWhatTheDiskGotWrong"),
+		breaks("server-hashes-parts", `err == nil && status == http.StatusOK {`, `err == nil {`, "TestServerSendsParts|TestServerServesArchives"),
+		breaks("server-hashes-nothing", `err == nil && status == http.StatusOK {`, `err == nil && status == 0 {`, "TestServerNoticesWhatTheDiskGotWrong"),
+		breaks("server-damage-untold", `		w.damaged()
+`, ``, "TestServerNoticesWhatTheDiskGotWrong"),
 	),
 )

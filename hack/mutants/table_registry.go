@@ -5,29 +5,14 @@ import "slices"
 // What is asked of a registry, and with whose credentials; how a revision is
 // chosen, and where its signatures are looked for.
 //
-// Not here: the zone of an address (isInternal), which netip passes over for
-// addresses that have one.
+// Not here: that a referrer is read once, however often it is listed, for a set
+// holds each digest once.
 var registryMutants = slices.Concat(
 	in("internal/registry/client.go",
 		breaks("session-of-another-repository", `return sessionKey{c.repo.String(),`, `return sessionKey{"",`, "TestSessionIsNotShared"),
 		breaks("session-of-another-protocol", `c.repo.insecure, c.credentials.id}`, `false, c.credentials.id}`, "TestSessionIsOfOneProtocol"),
 		breaks("session-of-others-credentials", `c.repo.insecure, c.credentials.id}`, `c.repo.insecure, ""}`, "TestSessionIsNotShared"),
-		breaks("plain-http-allowed", `case r.URL.Scheme == "http" && !g.insecure:`, `case r.URL.Scheme == "http" && g.inner == nil:`, "TestFailuresReadTheSameEachTime"),
-		breaks("https-where-insecure", `case r.URL.Scheme == "https" && g.insecure &&`, `case r.URL.Scheme == "" && g.insecure &&`, "TestFailuresReadTheSameEachTime"),
-		breaks("redirect-to-internal", `case r.URL.Host != g.host && isInternal(r.URL.Hostname()) &&`, `case r.URL.Host == "" && isInternal(r.URL.Hostname()) &&`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("redirect-from-internal", `&& !isInternal((&url.URL{Host: g.host}).Hostname()):`, `&& !isInternal((&url.URL{}).Hostname()):`, "TestBlobsFromAnotherHost"),
-		breaks("redirects-one-more", `if len(via) > maxRedirects {`, `if len(via) > maxRedirects+1 {`, "TestRedirectsWithoutEnd"),
 		breaks("redirects-constant", `maxRedirects = 5`, `maxRedirects = 6`, "TestRedirectsWithoutEnd"),
-		breaks("internal-localhost", `if host == "localhost" ||`, `if host == "" ||`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-below-localhost", `strings.HasSuffix(host, ".localhost") {`, `host == "x" {`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-upper-case", `host = strings.ToLower(strings.TrimSuffix(host, "."))`, `host = strings.TrimSuffix(host, ".")`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-final-dot", `host = strings.ToLower(strings.TrimSuffix(host, "."))`, `host = strings.ToLower(host)`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-mapped", `ip = ip.Unmap().WithZone("")`, `ip = ip.WithZone("")`, "TestIsInternal"),
-		breaks("internal-private", `ip.IsPrivate() || ip.IsLoopback() ||`, `ip.IsLoopback() ||`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-loopback", `ip.IsPrivate() || ip.IsLoopback() ||`, `ip.IsPrivate() ||`, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-link-local", `ip.IsLinkLocalUnicast() ||`, ``, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-unspecified", `ip.IsUnspecified() ||`, ``, "TestRedirectToAnInternalAddressIsRefused"),
-		breaks("internal-shared", `|| sharedAddresses.Contains(ip)`, ``, "TestRedirectToAnInternalAddressIsRefused"),
 		breaks("session-kept-though-refused", `if response.StatusCode == http.StatusUnauthorized || response.StatusCode == http.StatusForbidden {`, `if response.StatusCode == http.StatusForbidden {`, "TestSessionIsForgotten"),
 		breaks("no-referrers-for-ever", `return ok && c.pool.now().Before(until.(time.Time))`, `return ok && until != nil`, "TestReferrersMemory"),
 	),
@@ -70,12 +55,10 @@ var registryMutants = slices.Concat(
 		breaks("exact-version-not-filtered", `if !s.passes(s.tag) {`, `if !s.passes(s.tag) && s.tag == "" {`, "TestResolve"),
 		breaks("selected-nothing", `case s.ByDigest() && s.digest == "":`, `case s.ByDigest() && s.digest == "x":`, "TestZeroSelector"),
 		breaks("tag-pages-one-more", `if page == maxTagPages ||`, `if page == maxTagPages+1 ||`, "TestTagPagesAreBounded"),
-		breaks("tags-unbounded", `|| len(all) > maxTags {`, `|| len(all) > 2*maxTags {`, "TestTagPagesAreBounded"),
-		breaks("tags-second-page", `		next = following
-	}
-	return all, nil`, `		next = following[:0]
-	}
-	return all, nil`, "TestResolve"),
+		breaks("tags-unbounded", `|| n > maxTags {`, `|| n > 2*maxTags {`, "TestTagPagesAreBounded"),
+		breaks("tags-second-page", `n+len(tags), following`, `n+len(tags), following[:0]`, "TestResolve"),
+		breaks("tags-of-the-last-page-alone", `s.highest(append(tags, best))`, `s.highest(tags)`, "TestPagesOfTagsThatAreFull|TestResolve"),
+		breaks("tags-counted-by-page", `n+len(tags), following`, `len(tags), following`, "TestTagPagesAreBounded"),
 		breaks("next-page-elsewhere", `if next.Host != c.repo.Host() ||`, `if next.Host == "" ||`, "TestTagPagesAreBounded"),
 		breaks("next-page-over-another-protocol", `|| next.Scheme != here.Scheme {`, `|| next.Scheme == "" {`, "FuzzNextPage"),
 		breaks("next-page-unbounded", `|| len(link) > maxLinkLength {`, `|| len(link) > 2*maxLinkLength {`, "TestTagPagesAreBounded"),
@@ -83,7 +66,8 @@ var registryMutants = slices.Concat(
 	),
 	in("internal/registry/content.go",
 		breaks("manifest-any-digest", `if digestPattern.MatchString(reference) && digestOf(body) != reference {`, `if digestPattern.MatchString(reference) && body == nil {`, "TestManifestIsBoundedAndCompared"),
-		breaks("manifest-unbounded", `readAll(what, response.Body, maxManifestBytes)`, `readAll(what, response.Body, 2*maxManifestBytes)`, "TestManifestIsBoundedAndCompared"),
+		breaks("manifest-unbounded", `c.readAll(ctx, what, response.Body, maxManifestBytes)`, `c.readAll(ctx, what, response.Body, 2*maxManifestBytes)`, "TestManifestIsBoundedAndCompared"),
+		breaks("memory-failure-unseen", `	c.failed = true`, `	c.failed = false`, "TestSuspects"),
 		breaks("manifest-constant", `maxManifestBytes = 4 << 20`, `maxManifestBytes = 4<<20 + 1`, "TestManifestOfExactlyTheBound"),
 		breaks("manifest-cut", `if int64(len(b)) > limit {`, `if b = b[:min(len(b), int(limit))]; int64(len(b)) > limit {`, "TestManifestIsBoundedAndCompared"),
 		breaks("blob-any-digest", `found := "sha256:" + hex.EncodeToString(hash.Sum(nil)); found != digest {`, `found := "sha256:" + hex.EncodeToString(hash.Sum(nil)); found == "" {`, "TestBlobIsReadToItsEnd"),
@@ -99,17 +83,21 @@ var registryMutants = slices.Concat(
 		breaks("signatures-of-no-digest", `if !digestPattern.MatchString(digest) {
 		return nil, errorf(RegistryUnavailable, "expected`, `if digest == "" {
 		return nil, errorf(RegistryUnavailable, "expected`, "TestSignaturesOfWhatIsNoDigest"),
-		breaks("signatures-one-more", `n > verify.MaxSignatures {`, `n > verify.MaxSignatures+1 {`, "TestReferrersAreBounded"),
+		breaks("signatures-one-more", `if len(layers)+len(bundles) > verify.MaxSignatures {`, `if len(layers)+len(bundles) > verify.MaxSignatures+1 {`, "TestReferrersAreBounded|TestCandidatesAreBounded|TestSignaturesThatAreStrange"),
+		breaks("signatures-of-each-place", `if len(layers)+len(bundles) > verify.MaxSignatures {`, `if max(len(layers), len(bundles)) > verify.MaxSignatures {`, "TestListsThatAreCut"),
+		breaks("cosign-layers-cut", `if manifest.Layers.more {
+		return nil, s.tooMany()`, `if manifest.Layers.more && s == nil {
+		return nil, s.tooMany()`, "TestListsThatAreCut"),
+		breaks("bundle-layers-cut", `if manifest.Layers.more {
+		return s.tooMany()`, `if manifest.Layers.more && s == nil {
+		return s.tooMany()`, "TestListsThatAreCut"),
 		breaks("signatures-of-manifests-unbounded", `if len(s.signatures) == verify.MaxSignatures {`, `if len(s.signatures) == 2*verify.MaxSignatures {`, "TestSignaturesThatAreStrange"),
 		breaks("signature-unbounded", `if d.Size > maxSignatureBytes ||`, `if d.Size > 2*maxSignatureBytes ||`, "TestSignaturesThatAreStrange"),
 		breaks("signatures-together-unbounded", `s.bytes+d.Size > maxSignaturesBytes {`, `s.bytes+d.Size > 2*maxSignaturesBytes {`, "TestSignaturesThatAreStrange"),
 		breaks("signature-of-no-digest", `if !digestPattern.MatchString(d.Digest) || d.Size < 0 {`, `if d.Size < 0 {`, "TestSignaturesThatAreStrange"),
 		breaks("signature-of-a-negative-size", `if !digestPattern.MatchString(d.Digest) || d.Size < 0 {`, `if !digestPattern.MatchString(d.Digest) {`, "TestSignaturesThatAreStrange"),
 		breaks("cosign-layer-of-any-type", `return d.MediaType != simpleSigningMediaType`, `return d.MediaType == ""`, "TestSignaturesThatAreStrange"),
-		breaks("bundles-not-looked-for", `referrers, err := s.referrers(ctx)`, `referrers, err := s.referrers(ctx)
-	referrers = nil`, "TestSignaturesOfBothFormats"),
-		breaks("bundles-twice", `if !isCandidate(d) || seen[d.Digest] {`, `if !isCandidate(d) {`, "TestSignaturesThatAreStrange"),
-		breaks("bundles-in-any-order", `return strings.Compare(a.Digest, b.Digest)`, `return 0 * strings.Compare(a.Digest, b.Digest)`, "TestOrderOfBundles"),
+		breaks("bundles-not-looked-for", `return referrers.sorted(), nil`, `return referrers.sorted()[:0], nil`, "TestSignaturesOfBothFormats"),
 		breaks("candidate-any-media-type", `if d.MediaType != string(types.OCIManifestSchema1) ||`, `if d.MediaType == "" ||`, "TestIsCandidate"),
 		breaks("candidate-any-digest", `|| !digestPattern.MatchString(d.Digest) {
 		return false`, `|| d.Digest == "x" {
@@ -129,8 +117,8 @@ var registryMutants = slices.Concat(
 		return errorf(`, "TestSignaturesThatAreStrange"),
 		breaks("bundle-layer-of-any-type", `if !strings.HasPrefix(l.MediaType, bundleMediaTypePrefix) {`, `if l.MediaType == "" {`, "TestOtherLayersAreNoBundles"),
 		breaks("referrers-one-page-more", `if page == maxReferrerPages ||`, `if page == maxReferrerPages+1 ||`, "TestReferrersAreBounded"),
-		breaks("referrers-unbounded", `page == maxReferrerPages || len(all) > maxReferrers {`, `page == maxReferrerPages || len(all) > 2*maxReferrers {`, "TestReferrersAreBounded"),
-		breaks("referrers-of-the-tag-unbounded", `if len(index) > maxReferrers {`, `if len(index) > 2*maxReferrers {`, "TestReferrersOfTheTagAreBounded"),
+		breaks("referrers-unbounded", `|| all.listed > maxReferrers {`, `|| all.listed > 2*maxReferrers {`, "TestReferrersAreBounded"),
+		breaks("referrers-of-the-tag-unbounded", `if index.listed > maxReferrers {`, `if index.listed > 2*maxReferrers {`, "TestReferrersOfTheTagAreBounded"),
 		breaks("referrers-second-page", `next = following`, `next = following[:0]`, "TestReferrersOfASecondPage"),
 		breaks("referrers-page-lost", `if !supported && page > 0 {`, `if !supported && page > 100 {`, "TestReferrersOfASecondPage"),
 		breaks("referrers-error-is-no-api", `case http.StatusNotFound, http.StatusBadRequest, http.StatusNotAcceptable:`, `case http.StatusNotFound, http.StatusBadRequest, http.StatusNotAcceptable, http.StatusUnauthorized, http.StatusForbidden, http.StatusTooManyRequests, http.StatusInternalServerError, http.StatusServiceUnavailable:`, "TestReferrersAnswers"),
@@ -139,7 +127,32 @@ var registryMutants = slices.Concat(
 		return`, `if index == nil && body == nil {
 		return`, "TestReferrersAnswers"),
 		breaks("fallback-tag-not-asked", `return s.fallbackTag(ctx)
-		}`, `return nil, nil
+		}`, `return all, nil
 		}`, "TestReferrersAnswers"),
+	),
+	in("internal/registry/lists.go",
+		breaks("tags-kept-twice-as-many", `if len(*l) <= maxTags {`, `if len(*l) <= 2*maxTags {`, "TestListsAreBoundedInMemory"),
+		breaks("tags-kept-too-few", `if len(*l) <= maxTags {`, `if len(*l) < maxTags {`, "TestTagPagesAreBounded|TestListsAreBoundedInMemory"),
+		breaks("layers-kept-one-more", `if len(l.first) < maxManifestLayers {`, `if len(l.first) <= maxManifestLayers {`, "TestListsAreBoundedInMemory"),
+		breaks("layers-more-unknown", `l.more = true`, `l.more = false`, "TestListsThatAreCut"),
+		breaks("candidates-anything", `if isCandidate(d) {`, `if d.Digest != "" {`, "TestReferrersAreBounded"),
+		breaks("candidates-one-more", `if len(l.digests) < maxCandidates {`, `if len(l.digests) <= maxCandidates {`, "TestCandidatesAreBounded|TestListsAreBoundedInMemory"),
+		breaks("candidates-not-too-many", `maxCandidates = verify.MaxSignatures + 1`, `maxCandidates = verify.MaxSignatures`, "TestCandidatesAreBounded|TestReferrersAreBounded"),
+		breaks("referrers-of-the-last-page-counted", `l.listed += page.listed`, `l.listed = page.listed`, "TestReferrersAreBounded"),
+		breaks("referrers-of-a-page-lost", `for digest := range page.digests {
+		l.keep(digest)`, `for digest := range page.digests {
+		l.digests = nil
+		l.keep(digest)`, "TestReferrersOfASecondPage|TestPagesOfReferrersAreRead"),
+		breaks("bundles-in-any-order", `slices.Sorted(maps.Keys(l.digests))`, `slices.Collect(maps.Keys(l.digests))`, "TestOrderOfBundles"),
+		breaks("list-that-is-none", `if len(b) == 0 || b[0] != '[' {`, `if len(b) == 0 {`, "TestListsThatAreNone"),
+	),
+	in("internal/registry/memory.go",
+		breaks("memory-twice-for-a-host", `if holds || `, `if holds && host == "" || `, "TestLargeBodies"),
+		breaks("memory-for-one-more", `len(l.holders) >= largeAttempts`, `len(l.holders) > largeAttempts`, "TestLargeBodies"),
+		breaks("memory-for-suspects", ` || (suspect && suspects >= suspectAttempts) {`, ` {`, "TestLargeBodies"),
+		breaks("memory-suspects-are-the-good", `	if failed {`, `	if !failed {`, "TestLargeBodies"),
+		breaks("memory-of-twice-as-much", `c.held += n; c.held <= smallBytes`, `c.held += n; c.held <= 2*smallBytes`, "TestMemoryOfManyAttempts|TestMemoryIsDropped"),
+		breaks("memory-not-given-back", `c.held -= int64(n); c.held <= smallBytes {`, `c.held -= int64(n); c.held <= 0-smallBytes {`, "TestMemoryIsDropped"),
+		breaks("memory-not-counted", `h.c.hold(h.ctx, int64(n))`, `h.c.hold(h.ctx, 0)`, "TestMemoryOfManyAttempts"),
 	),
 )

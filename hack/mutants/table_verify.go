@@ -13,20 +13,46 @@ import "slices"
 // must have made, which leads to no root under a key.
 var verifyMutants = slices.Concat(
 	in("internal/verify/verify.go",
-		breaks("policy-not-validated", `if err := policy.Validate(); err != nil {`, `if err := policy.Validate(); err != nil && policy.Threshold < 0 {`, "TestInvalidPolicies"),
+		breaks("policy-not-validated", `if err := j.policy.Validate(); err != nil {`, `if err := j.policy.Validate(); err != nil && j.policy.Threshold < 0 {`, "TestInvalidPolicies"),
 		breaks("judged-one-more", `if len(signatures) > MaxSignatures {`, `if len(signatures) > MaxSignatures+1 {`, "TestTooManySignatures"),
-		breaks("digest-of-any-algorithm", `if err != nil || hash.Algorithm != "sha256" {`, `if err != nil {`, "TestDigestsOfOtherAlgorithms"),
-		breaks("digest-not-parsed", `if err != nil || hash.Algorithm != "sha256" {`, `if err != nil && digest == "" || hash.Algorithm == "sha512" {`, "TestDigestIsASHA256"),
+		breaks("digest-of-any-algorithm", `if j.digest.Algorithm != "sha256" {`, `if j.digest.Algorithm == "" {`, "TestDigestsOfOtherAlgorithms"),
+		breaks("digest-not-parsed", `if j.digest.Algorithm != "sha256" {`, `if j.digest.Algorithm != "sha256" && j.digest.Algorithm != "" {`, "TestDigestIsASHA256"),
 		breaks("repeats-without-format", `[3]string{string(s.Format), string(s.Payload), string(s.Annotations)}`, `[3]string{string(s.Payload), string(s.Annotations)}`, "TestRepeatedBytesAreOfOneFormat"),
 		breaks("repeats-without-payload", `[3]string{string(s.Format), string(s.Payload), string(s.Annotations)}`, `[3]string{string(s.Format), string(s.Annotations)}`, "TestEvidenceOfSeveral"),
 		breaks("repeats-without-annotations", `[3]string{string(s.Format), string(s.Payload), string(s.Annotations)}`, `[3]string{string(s.Format), string(s.Payload)}`, "TestThreshold"),
-		breaks("threshold-of-one", `if len(signers) < policy.Threshold {`, `if len(signers) < min(policy.Threshold, 1) {`, "TestThreshold"),
-		breaks("threshold-one-less", `if len(signers) < policy.Threshold {`, `if len(signers)+1 < policy.Threshold {`, "TestThreshold"),
-		breaks("threshold-of-signers", `if len(signers) < policy.Threshold {`,
-			`if n := func() (n int) { for _, s := range j.satisfied { n += len(s) }; return n }(); n < policy.Threshold {`, "TestThreshold"),
+		breaks("threshold-of-one", `if len(signers) < j.policy.Threshold {`, `if len(signers) < min(j.policy.Threshold, 1) {`, "TestThreshold"),
+		breaks("threshold-one-less", `if len(signers) < j.policy.Threshold {`, `if len(signers)+1 < j.policy.Threshold {`, "TestThreshold"),
+		breaks("threshold-of-signers", `if len(signers) < j.policy.Threshold {`, `if n := func() (n int) { for _, s := range j.satisfied { n += len(s) }; return n }(); n < j.policy.Threshold {`, "TestThreshold"),
 		breaks("keyless-log-never", `t := terms{root: a.Root, log: a.TransparencyLog}`, `t := terms{root: a.Root, log: LogIgnore}`, "TestEvidenceOfSeveral"),
 		breaks("keyless-log-always", `t := terms{root: a.Root, log: a.TransparencyLog}`, `t := terms{root: a.Root, log: LogRequire}`, "TestFixturesUnderATrustedRoot"),
 		breaks("keyless-terms-shared", `if _, ok := certificates[t]; !ok {`, `if _, ok := certificates[t]; !ok && len(certificates) == 0 {`, "TestTermsAreEachAuthoritys"),
+		breaks("denied-not-asked", `if j.policy.denies(digest) {`, `if j.policy.denies(digest) && len(signatures) == 0 {`, "TestDeniedDigest"),
+		breaks("denied-after-too-many", `if j.policy.denies(digest) {`, `if len(signatures) > MaxSignatures {
+		return nil, &TooManySignaturesError{Found: len(signatures)}
+	}
+	if j.policy.denies(digest) {`, "TestDeniedDigest"),
+		breaks("denied-by-an-invalid-policy", `if err := j.policy.Validate(); err != nil {`, `if err := j.policy.Validate(); err != nil && !j.policy.denies(digest) {`, "TestInvalidDeniedDigests|TestDeniedDigest"),
+		breaks("stopped-is-judged", `if j.stopped {`, `if j.stopped && len(signatures) == 0 {`, "TestStopped"),
+		breaks("stop-not-asked-for-a-signature", `	if j.ends() {
+		return best
+	}
+	c, err`, `	c, err`, "TestStopIsAsked"),
+		breaks("stop-not-asked-for-an-authority", `		if j.ends() {
+			return best
+		}
+		var found`, `		var found`, "TestStopIsAsked"),
+		breaks("stop-asked-again", `j.stopped = j.stopped || j.stop()`, `j.stopped = j.stop()`, "TestStoppedOnce"),
+		breaks("stopped-from-the-start", `return Until(func() bool { return false },`, `return Until(func() bool { return true },`, "TestGoodAmongBad"),
+		breaks("stopped-without-its-panics", `Panics: j.faults}
+`, `Panics: 0}
+`, "TestPanicsOverMaterial"),
+		breaks("panic-stands-as-nothing", `if j.faults > before {`, `if j.faults < before {`, "TestPanics|TestPanicsBesideOthers|TestPanicsOfOurOwn"),
+		breaks("panics-not-in-the-proof", `panics: j.faults}, nil`, `panics: 0}, nil`, "TestPanicsBesideOthers|TestPanics"),
+		breaks("panic-of-ours-goes-on", `if recover() != nil {`, `if digest == "" && recover() != nil {`, "TestPanicsOfOurOwn"),
+		breaks("root-not-blamed-for-time", `found.standing == untimed || `, ``, "TestWindow"),
+		breaks("root-blamed-for-the-window", `found.standing == untimed || `, `found.standing == untimed || found.standing == mistimed || `, "TestWindow"),
+	),
+	in("internal/verify/judge.go",
 		breaks("key-anybodys", `case wrongKey:`, `case result(-1):`, "TestRefusedUnderAnotherKey"),
 		breaks("key-over-any-digest", `case wrongDigest:`, `case result(-1):`, "TestRefusedOverAnotherDigest"),
 		breaks("key-log-never", `if !a.needsRoot() {`, `if !a.needsRoot() || len(a.Keys) > 0 {`, "TestFixturesUnderATrustedRoot"),
@@ -39,12 +65,27 @@ var verifyMutants = slices.Concat(
 		breaks("identity-over-any-digest", `case allowed && c.verdict == accepted:`, `case allowed:`, "TestFixturesUnderATrustedRoot"),
 		breaks("key-and-its-certificate-are-two", `if slices.Contains(a.fingerprints(), key) {`, `if slices.Contains(a.fingerprints(), key+"x") {`, "TestCertificateForAKeyOfThePolicy"),
 		breaks("evidence-of-the-last", `!ok || s.before(known) {`, `!ok || !s.before(known) {`, "TestEvidenceOfSeveral"),
+		breaks("stop-not-asked-for-a-key", `if j.ends() {`, `if j == nil {`, "TestStopIsAsked"),
+		breaks("window-not-of-keys", `return a.timely(p.times)`, `return finding{standing: satisfying}`, "TestWindow"),
+		breaks("window-of-keys-by-timestamps", `return a.timely(p.times)`, `return a.timely(p.stamps)`, "TestWindow"),
+		breaks("window-not-of-identities", `found.standing != satisfying {
+			return found`, `found.standing == attestation {
+			return found`, "TestWindow"),
+		breaks("window-of-identities-by-timestamps", `a.timely(c.proof.times)`, `a.timely(c.proof.stamps)`, "TestWindow"),
+		breaks("evidence-without-its-times", `signer.Log, signer.SignedTimestamp = p.log, earliest(p.stamps)`, `signer.Log = p.log`, "TestKeyEvidence|TestEarliestEvidence|TestKeyWithLog"),
+		breaks("evidence-of-the-latest-time", `return slices.MinFunc(times, time.Time.Compare)`, `return slices.MaxFunc(times, time.Time.Compare)`, "TestEarliestEvidence|TestTwoTimestamps|TestEarliestEntry"),
+	),
+	in("internal/verify/guard.go",
+		breaks("guard-none", `if recover() != nil {`, `if faults == nil && recover() != nil {`, "TestGuarded|TestPanics"),
+		breaks("guard-counts-nothing", `*faults++`, `*faults += 0`, "TestGuarded"),
+		breaks("guard-finds-nothing-wrong", `found = finding{standing: faulted}`, `found = finding{standing: satisfying}`, "TestGuarded"),
+		breaks("guard-of-ours-counts-nothing", `j.faults++`, `j.faults += 0`, "TestPanicsOfOurOwn"),
 	),
 	in("internal/verify/threshold.go",
 		breaks("match-greedy", `if !held || assign(holder, tried) {`, `if !held || holder < 0 {`, "TestThreshold"),
 		breaks("match-steals", `if !held || assign(holder, tried) {`, `if assign != nil || held || holder > 0 {`, "TestThreshold"),
-		breaks("match-first-only", `for i := range j.policy.Authorities {
-		assign(`, `for i := range j.policy.Authorities[:1] {
+		breaks("match-first-only", `for i := range satisfied {
+		assign(`, `for i := range satisfied[:1] {
 		assign(`, "TestThreshold"),
 	),
 	in("internal/verify/verified.go",
@@ -58,6 +99,9 @@ var verifyMutants = slices.Concat(
 	),
 	in("internal/verify/standing.go",
 		breaks("reason-of-the-nearest", `if other.standing > f.standing ||`, `if other.standing < f.standing ||`, "TestReasonIsThatOfTheFurthest"),
+		breaks("reason-mistimed-below", `	overOthers                     // over something else, by who may sign
+	mistimed                       // over this digest, by who may sign, not at that time`, `	mistimed                       // over this digest, by who may sign, not at that time
+	overOthers                     // over something else, by who may sign`, "TestStandingOfTheMistimed"),
 	),
 	in("internal/verify/cosign.go",
 		breaks("cosign-any-digest", `if err := cosign.SimpleClaimVerifier(s, h, a); err != nil {`, `if err := cosign.SimpleClaimVerifier(s, h, a); err != nil && s == nil {`, "TestCosignPayloads"),
