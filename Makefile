@@ -64,7 +64,7 @@ fmt: ## gofmt
 
 .PHONY: lint
 lint: ## golangci-lint, see .golangci.yml
-	$(TOOL) golangci-lint run ./...
+	$(TOOL) golangci-lint run --allow-parallel-runners ./...
 
 .PHONY: verify
 verify: ## generated files, module files, formatting, vet and lint are as they should be
