@@ -24,7 +24,7 @@ type mutant struct {
 // table are all mutants, in the order of files.
 var table = slices.Concat(
 	verifyMutants, windowMutants, termsMutants, policyMutants, identityMutants, boundsMutants,
-	registryMutants, reachMutants, fetchMutants, sourceMutants, artifactMutants,
+	registryMutants, reachMutants, fetchMutants, sourceMutants, artifactMutants, controllersMutants,
 )
 
 // in says of which file the mutants are.
