@@ -4,6 +4,7 @@ import (
 	"errors"
 	"io"
 	"net/http"
+	"net/netip"
 	"net/url"
 	"strings"
 	"testing"
@@ -144,6 +145,17 @@ func TestGuardOfAnAddress(t *testing.T) {
 	} {
 		if g := newGuard(newPool(t), repository(t, "oci://"+host+"/app", true)); g.internal.Load() != internal {
 			t.Errorf("%s: expected internal to be %t", host, internal)
+		}
+	}
+}
+
+// Oracle Cloud's metadata service is in the middle of what is private otherwise.
+func TestClassOfOraclesMetadata(t *testing.T) {
+	for address, want := range map[string]class{
+		"fd00:c1::a9fe:a9fe": forbidden, "fd00:c1::a9fe:0": forbidden, "fd00:c1::a9fd:ffff": private, "fd00:c1::a9ff:0": private,
+	} {
+		if found := classOf(netip.MustParseAddr(address), nil); found != want {
+			t.Errorf("%s: expected %d, found %d", address, want, found)
 		}
 	}
 }
