@@ -12,6 +12,7 @@ import (
 	"k8s.io/utils/ptr"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
 )
@@ -132,10 +133,15 @@ func TestSetReleases(t *testing.T) {
 	}{
 		"unchanged":  {nil, found, want, false},
 		"not judged": {nil, with(func(o *outcome) { o.sync.Unchanged = false }), nil, false},
-		"verified":   {nil, with(func(o *outcome) { o.sync.Unchanged, o.sync.Verified = false, verifiedDigest(t) }), want, false},
+		"published": {nil, with(func(o *outcome) {
+			o.sync.Unchanged, o.sync.Verified, o.sync.Published = false, verifiedDigest(t), artifact.Published{Digest: second}
+		}), want, false},
 		"verified, and not pulled": {nil, with(func(o *outcome) {
 			o.sync.Unchanged, o.sync.Verified, o.err = false, verifiedDigest(t), &source.Error{Kind: source.Transient}
-		}), want, false},
+		}), nil, false},
+		"verified, and not publishable": {nil, with(func(o *outcome) {
+			o.sync.Unchanged, o.sync.Verified, o.err = false, verifiedDigest(t), &source.Error{Kind: source.Unpublishable}
+		}), nil, false},
 		"verified, and refused": {nil, with(func(o *outcome) {
 			o.sync.Unchanged, o.sync.Verified, o.err = false, verifiedDigest(t), &source.Error{Kind: source.Refused}
 		}), nil, false},

@@ -19,11 +19,11 @@ var controllersMutants = slices.Concat(
 		breaks("selection-of-any-repository", `v1alpha1.Selection{URL: spec.URL, `, `v1alpha1.Selection{`, "TestReleases"),
 		breaks("selection-of-any-range", `Version: spec.Version, VersionFilter`, `VersionFilter`, "TestReleases"),
 		breaks("selection-of-any-filter", `, VersionFilter: spec.VersionFilter}`, `}`, "TestReleases"),
-		breaks("recorded-though-refused", `verified := !o.sync.Verified.IsZero() && (o.err == nil || o.err.Kind != source.Refused)`, `verified := !o.sync.Verified.IsZero()`, "TestSetReleases"),
-		breaks("recorded-only-if-published", `(o.err == nil || o.err.Kind != source.Refused)`, `o.err == nil`, "TestSetReleases"),
-		breaks("recorded-though-not-judged", `verified := !o.sync.Verified.IsZero() && (`, `verified := (`, "TestSetReleases"),
-		breaks("recorded-of-a-tag", `version != nil && spec.Tag == "" && (`, `version != nil && (`, "TestSetReleases"),
-		breaks("recorded-though-unchanged-not", `(o.sync.Unchanged || verified)`, `(verified)`, "TestSetReleases"),
+		breaks("recorded-though-not-published", `published := o.sync.Unchanged || o.sync.Published != (artifact.Published{})`, `published := o.sync.Unchanged || o.sync.Published != (artifact.Published{}) || !o.sync.Verified.IsZero()`, "TestSetReleases"),
+		breaks("recorded-only-if-unchanged", `published := o.sync.Unchanged || o.sync.Published != (artifact.Published{})`, `published := o.sync.Unchanged && o.sync.Published != (artifact.Published{})`, "TestSetReleases"),
+		breaks("recorded-always", `published := o.sync.Unchanged || o.sync.Published != (artifact.Published{})`, `published := o.sync.Unchanged || o.sync.Published == (artifact.Published{})`, "TestSetReleases"),
+		breaks("recorded-of-a-tag", `version != nil && spec.Tag == "" && published {`, `version != nil && published {`, "TestSetReleases"),
+		breaks("recorded-unchanged-not", `published := o.sync.Unchanged || o.sync.Published`, `published := o.sync.Published`, "TestSetReleases"),
 		breaks("selection-without-artifact-stays", `	case s.Artifact == nil:
 `, `	case s.Artifact == nil && o.polled:
 `, "TestSetReleases"),
