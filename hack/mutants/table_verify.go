@@ -83,7 +83,7 @@ var verifyMutants = slices.Concat(
 	),
 	in("internal/verify/threshold.go",
 		breaks("match-greedy", `if !held || assign(holder, tried) {`, `if !held || holder < 0 {`, "TestThreshold|TestThresholdAgainstBruteForce"),
-		breaks("match-steals", `if !held || assign(holder, tried) {`, `if assign != nil || held || holder > 0 {`, "TestThreshold"),
+		breaks("match-steals", `if !held || assign(holder, tried) {`, `if assign != nil || held || holder > 0 {`, "TestThreshold|TestThresholdAgainstBruteForce"),
 		breaks("match-first-only", `for i := range satisfied {
 		assign(`, `for i := range satisfied[:1] {
 		assign(`, "TestThreshold"),

@@ -244,6 +244,7 @@ func TestStoryRestartWaitsForTheRoot(t *testing.T) {
 	w.signAs(public, ciRelease, "app", w.push("app", "1.0.0", nil), "bundle")
 	w.apply("app", w.spec("app", trusting(by("ci", ciRelease))))
 	before := w.awaitCondition("app", "Ready", "True/SignatureVerified")
+	w.heard("app", 1)
 	w.stopController()
 
 	hold := make(chan struct{})

@@ -71,6 +71,7 @@ func TestStoryNeverSigned(t *testing.T) {
 	seen := w.await("app", "a signature is awaited", func(s *v1alpha1.ModuleSource) bool {
 		return is(s, "Verified") == "Unknown/AwaitingSignature"
 	}).Status.Observed.FirstSeenAt
+	w.heard("app", 1)
 	w.stopController()
 	w.start()
 	again := w.poll("app")
@@ -151,6 +152,7 @@ func TestStoryVersionIsMoved(t *testing.T) {
 				w.expect(w.poll("app"), want)
 				w.expect(w.again("app"), want)
 
+				w.heard("app", 2)
 				w.stopController()
 				w.emptyStorage()
 				w.start()
@@ -295,6 +297,7 @@ func TestStoryVersionFalls(t *testing.T) {
 			want.says = map[string][]string{"Verified": says}
 			w.expect(w.poll("app"), want)
 			w.expect(w.again("app"), want)
+			w.heard("app", 2)
 			w.stopController()
 			w.start()
 			w.expect(w.poll("app"), want)
