@@ -43,6 +43,12 @@ func (s *Store) KeepOnly(owner Owner, digest string) error {
 			errs = append(errs, s.removeArchive(owner, hex))
 		}
 	}
+	if len(errs) > 1 {
+		// Or a crash of the machine could bring them back.
+		if err := s.syncFolder(owner.folder()); !errors.Is(err, fs.ErrNotExist) {
+			errs = append(errs, err)
+		}
+	}
 	if err := errors.Join(errs...); err != nil {
 		return storageFailed("removing superseded archives", err)
 	}

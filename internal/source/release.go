@@ -38,9 +38,13 @@ func (r Releases) check(revision registry.Revision) *Error {
 		return nil
 	}
 	if before, ok := r.Verified[version.String()]; ok && before != revision.Digest && r.Accepted != revision.Digest {
-		return &Error{Step: StepResolve, Kind: Refused, Reason: ReasonVersionMutated, Message: fmt.Sprintf(
+		message := fmt.Sprintf(
 			"%s: expected %s, at which this version was verified before, found %s: the tag was moved; to accept that, annotate with source.assay.dev/accept-digest=%s",
-			revision.Version, before, revision.Digest, revision.Digest)}
+			revision.Version, before, revision.Digest, revision.Digest)
+		if r.Accepted != "" {
+			message += fmt.Sprintf(", which is %.100q now", r.Accepted)
+		}
+		return &Error{Step: StepResolve, Kind: Refused, Reason: ReasonVersionMutated, Message: message}
 	}
 	if r.Published != nil && version.LessThan(r.Published) {
 		return &Error{Step: StepResolve, Kind: Refused, Reason: ReasonVersionRollback, Message: fmt.Sprintf(

@@ -1,6 +1,7 @@
 package source
 
 import (
+	"strconv"
 	"strings"
 	"testing"
 
@@ -54,6 +55,20 @@ func TestReleases(t *testing.T) {
 				t.Errorf("expected a message that names version and digest, found %q", err.Message)
 			}
 		})
+	}
+}
+
+// An annotation that accepts something else is named, as it is written.
+func TestAcceptedIsNamed(t *testing.T) {
+	before, now := "sha256:"+strings.Repeat("1", 64), "sha256:"+strings.Repeat("2", 64)
+	for accepted, want := range map[string]bool{"": false, "1.2.0": true, strings.ToUpper(now): true} {
+		err := Releases{Verified: map[string]string{"1.2.0": before}, Accepted: accepted}.check(registry.Revision{Version: "1.2.0", Digest: now})
+		if err == nil || err.Reason != ReasonVersionMutated {
+			t.Fatalf("%q: expected a refusal, found %+v", accepted, err)
+		}
+		if found := strings.HasSuffix(err.Message, ", which is "+strconv.Quote(accepted)+" now"); found != want {
+			t.Errorf("%q: expected it to be named: %t, found %q", accepted, want, err.Message)
+		}
 	}
 }
 
