@@ -22,15 +22,31 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 		}
 	}
 	var err error
+	denial := denialOf(obj)
 	switch {
 	case obj.Status.Artifact == nil:
 		o.unremoved, err = r.clear(ctx, obj)
 	case in.withdrawn != nil:
 		r.withdraw(obj, &o, in.withdrawn)
+	case denial != nil:
+		r.withdraw(obj, &o, denial)
 	default:
 		err = r.rejudgePublished(obj, in, &o)
 	}
 	return o, err
+}
+
+// denialOf is why what is published must go, whatever else of spec.verify can be
+// read; nil where nothing denies it.
+func denialOf(obj *v1alpha1.ModuleSource) *source.Error {
+	if obj.Status.Artifact == nil {
+		return nil
+	}
+	denial := verify.Policy{DenyDigests: obj.Spec.Verify.DenyDigests}.Denial(revisionOf(obj.Status.Artifact.Revision).Digest)
+	if denial == nil {
+		return nil
+	}
+	return failure(source.Refused, v1alpha1.ReasonDigestDenied, "%s", denial.Message)
 }
 
 func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in inputs, o *outcome) error {
@@ -62,7 +78,7 @@ func (r *ModuleSourceReconciler) judgeKept(obj *v1alpha1.ModuleSource, in inputs
 	kept, err := r.Syncer.Store.Signatures(ownerOf(obj), published.Digest)
 	var failure *source.Error
 	if err != nil {
-		failure = r.allowed(in.policy, digest, obj.Status.Verification)
+		failure = allowed(in.policy, digest, obj.Status.Verification)
 	} else {
 		o.rejudged, err = r.Syncer.Judge(in.policy, digest, kept)
 		r.Metrics.verdict(o.rejudged, err)
@@ -81,15 +97,10 @@ func (r *ModuleSourceReconciler) withdraw(obj *v1alpha1.ModuleSource, o *outcome
 }
 
 // allowed is why what is published may not stay while its signatures are lost:
-// its digest is denied, or the signers in its evidence are not those whom the
-// policy names.
-func (r *ModuleSourceReconciler) allowed(policy verify.Policy, digest string, evidence *v1alpha1.Verification) *source.Error {
+// the signers in its evidence are not those whom the policy names.
+func allowed(policy verify.Policy, digest string, evidence *v1alpha1.Verification) *source.Error {
 	if evidence != nil && policy.AllowsSigners(digest, signersIn(evidence)) {
 		return nil
-	}
-	_, err := r.Syncer.Judge(policy, digest, nil)
-	if failure := asError(err); failure != nil && failure.Reason == v1alpha1.ReasonDigestDenied {
-		return failure
 	}
 	return failure(source.Refused, v1alpha1.ReasonTrustWithdrawn,
 		"%s: the signatures that it was verified by are lost, and spec.verify does not allow those who made them", digest)

@@ -26,11 +26,11 @@ var verifyMutants = slices.Concat(
 		breaks("keyless-log-never", `t := terms{root: a.Root, log: a.TransparencyLog}`, `t := terms{root: a.Root, log: LogIgnore}`, "TestEvidenceOfSeveral"),
 		breaks("keyless-log-always", `t := terms{root: a.Root, log: a.TransparencyLog}`, `t := terms{root: a.Root, log: LogRequire}`, "TestFixturesUnderATrustedRoot"),
 		breaks("keyless-terms-shared", `if _, ok := certificates[t]; !ok {`, `if _, ok := certificates[t]; !ok && len(certificates) == 0 {`, "TestTermsAreEachAuthoritys"),
-		breaks("denied-not-asked", `if j.policy.denies(digest) {`, `if j.policy.denies(digest) && len(signatures) == 0 {`, "TestDeniedDigest"),
-		breaks("denied-after-too-many", `if j.policy.denies(digest) {`, `if len(signatures) > MaxSignatures {
+		breaks("denied-not-asked", `denial != nil {`, `denial != nil && len(signatures) == 0 {`, "TestDeniedDigest"),
+		breaks("denied-after-too-many", `if denial := j.policy.Denial(digest); denial != nil {`, `if len(signatures) > MaxSignatures {
 		return nil, &TooManySignaturesError{Found: len(signatures)}
 	}
-	if j.policy.denies(digest) {`, "TestDeniedDigest"),
+	if denial := j.policy.Denial(digest); denial != nil {`, "TestDeniedDigest"),
 		breaks("denied-by-an-invalid-policy", `if err := j.policy.Validate(); err != nil {`, `if err := j.policy.Validate(); err != nil && !j.policy.denies(digest) {`, "TestInvalidDeniedDigests|TestDeniedDigest"),
 		breaks("stopped-is-judged", `if j.stopped {`, `if j.stopped && len(signatures) == 0 {`, "TestStopped"),
 		breaks("stop-not-asked-for-a-signature", `	if j.ends() {

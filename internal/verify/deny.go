@@ -15,6 +15,15 @@ var canonicalDigest = regexp.MustCompile(`^sha256:[0-9a-f]{64}$`)
 // denies reports whether a digest is refused whoever signed it.
 func (p Policy) denies(digest string) bool { return slices.Contains(p.DenyDigests, digest) }
 
+// Denial is the refusal of a digest that the policy denies, for which nothing
+// else of the policy is needed; nil for any other.
+func (p Policy) Denial(digest string) *Refusal {
+	if !p.denies(digest) {
+		return nil
+	}
+	return &Refusal{Reason: ReasonDigestDenied, Message: digest + ": expected a digest that is not denied, found it in verify.denyDigests"}
+}
+
 // denied is the digests that are denied, sorted, each once; nil for none.
 func (p Policy) denied() []string {
 	return slices.Compact(slices.Sorted(slices.Values(p.DenyDigests)))

@@ -62,8 +62,8 @@ func (j *judgement) reach(digest string, signatures []Signature) ([]Signer, erro
 	if err := j.policy.Validate(); err != nil {
 		return nil, err
 	}
-	if j.policy.denies(digest) {
-		return nil, &Refusal{Reason: ReasonDigestDenied, Message: digest + ": expected a digest that is not denied, found it in verify.denyDigests"}
+	if denial := j.policy.Denial(digest); denial != nil {
+		return nil, denial
 	}
 	if len(signatures) > MaxSignatures {
 		return nil, &TooManySignaturesError{Found: len(signatures)}

@@ -1,6 +1,7 @@
 package story
 
 import (
+	"strings"
 	"testing"
 	"time"
 
@@ -116,6 +117,26 @@ func TestStoryDigestIsDenied(t *testing.T) {
 		w.poll("app")
 		w.expect(w.ready("app"), w.released("1.0.1", next))
 	})
+}
+
+// What is denied goes at once, also while something else that spec.verify names
+// cannot be used, and nothing could be judged.
+func TestStoryDigestIsDeniedWithoutTrust(t *testing.T) {
+	t.Parallel()
+	w := newWorld(t, settings{})
+	digest := w.release("app", "1.0.0", "bundle")
+	w.change(secret("keys", map[string]string{"cosign.pub": string(w.key.PublicPEM())}))
+	w.apply("app", w.spec("app", trusts(bySecret("release-key", "keys"))))
+	url := w.ready("app").Status.Artifact.URL
+	w.delete(secret("keys", nil))
+	w.awaitCondition("app", "Verified", "Unknown/TrustUnavailable")
+	w.edit("app", func(s *v1alpha1.ModuleSourceSpec) { s.Verify.DenyDigests = []string{digest} })
+	obj := w.await("app", "it is withdrawn", func(s *v1alpha1.ModuleSource) bool { return s.Status.Artifact == nil })
+	wantConditions(t, obj, map[string]string{"Verified": "Unknown/TrustUnavailable", "ArtifactInStorage": "False/ArtifactWithdrawn"})
+	if found := message(obj, "ArtifactInStorage"); !strings.Contains(found, "denyDigests") {
+		t.Errorf("expected to be told why, found %q", found)
+	}
+	w.gone(url)
 }
 
 // An identity that was stolen at a known time: what it signed before stays, what
