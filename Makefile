@@ -18,12 +18,20 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: build
-build: ## bin/assay-controller, static and stripped
+build: build-controller build-assay ## bin/assay-controller and bin/assay, static and stripped
+
+.PHONY: build-controller
+build-controller:
 	@mkdir -p bin
 	go build -ldflags '$(LDFLAGS)' -o bin/assay-controller .
 
+.PHONY: build-assay
+build-assay:
+	@mkdir -p bin
+	go build -ldflags '$(LDFLAGS)' -o bin/assay ./cmd/assay
+
 .PHONY: run
-run: build ## the whole system on loopback, with signed and unsigned modules; ONCE=1 exits when the table is complete
+run: build-controller ## the whole system on loopback, with signed and unsigned modules; ONCE=1 exits when the table is complete
 	@mkdir -p bin
 	@go build -o bin/run ./hack/run
 	@./bin/run -controller bin/assay-controller $(if $(ONCE),-once)

@@ -81,8 +81,17 @@ func ParseDockerConfig(raw []byte, repo Repository) (Credentials, error) {
 	if auth == (authn.AuthConfig{}) {
 		return Credentials{}, fmt.Errorf(`expected credentials in the entry for %s, found none`, repo.Host())
 	}
+	return NewCredentials(auth), nil
+}
+
+// NewCredentials takes credentials that were found elsewhere. Its zero value is
+// anonymous.
+func NewCredentials(auth authn.AuthConfig) Credentials {
+	if auth == (authn.AuthConfig{}) {
+		return Credentials{}
+	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{auth.Username, auth.Password, auth.IdentityToken, auth.RegistryToken}, "\x00")))
-	return Credentials{config: &auth, id: hex.EncodeToString(sum[:])}, nil
+	return Credentials{config: &auth, id: hex.EncodeToString(sum[:])}
 }
 
 // authPlace normalises a key of "auths" to host[/path].

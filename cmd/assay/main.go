@@ -1,0 +1,29 @@
+// Command assay is for the authors of modules, who push and sign them, and for
+// reviewers, who check in CI what a ModuleSource would have verified in the
+// cluster: with the controller's own code.
+package main
+
+import (
+	"context"
+	"os"
+	"os/signal"
+	"syscall"
+)
+
+// version is set by the linker.
+var version string
+
+func main() {
+	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	code := run(ctx, newTerminal(), os.Args[1:])
+	stop()
+	os.Exit(code)
+}
+
+// run runs one command line, and returns what the process exits with.
+func run(ctx context.Context, t *terminal, args []string) int {
+	root := newRootCommand(t)
+	root.SetArgs(args)
+	command, err := root.ExecuteContextC(ctx)
+	return t.report(ctx, command, err)
+}

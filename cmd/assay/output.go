@@ -1,0 +1,75 @@
+package main
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+
+	"github.com/spf13/pflag"
+	"sigs.k8s.io/yaml"
+)
+
+// outputFlag is -o.
+type outputFlag struct {
+	format  string
+	formats []string
+}
+
+// addOutputFlag defines -o with the formats that a command knows, beside the
+// one for people, which is the default.
+func addOutputFlag(s *pflag.FlagSet, formats ...string) *outputFlag {
+	o := &outputFlag{formats: formats}
+	s.StringVarP(&o.format, "output", "o", "", "format of the output: "+strings.Join(formats, ", ")+"; default: for people")
+	return o
+}
+
+// check refuses a format that the command does not know.
+func (o *outputFlag) check() error {
+	if o.format == "" || slices.Contains(o.formats, o.format) {
+		return nil
+	}
+	return usageError("", "--output: expected %s, found %.100q", strings.Join(o.formats, ", "), o.format)
+}
+
+// print writes value as JSON or YAML, or, where neither is asked for, calls
+// human. The names of fields are those of JSON.
+func (t *terminal) print(o *outputFlag, value any, human func() error) error {
+	switch o.format {
+	case "json":
+		text, err := json.MarshalIndent(value, "", "  ")
+		if err != nil {
+			return err
+		}
+		_, err = fmt.Fprintln(t.out, string(text))
+		return err
+	case "yaml":
+		text, err := yaml.Marshal(value)
+		if err != nil {
+			return err
+		}
+		_, err = t.out.Write(text)
+		return err
+	default:
+		return human()
+	}
+}
+
+// style is how a word is coloured.
+type style string
+
+const (
+	good   style = "32" // green
+	bad    style = "31" // red
+	unsure style = "33" // yellow
+	faint  style = "2"
+	strong style = "1"
+)
+
+// paint colours text where colours are wanted.
+func (t *terminal) paint(s style, text string) string {
+	if !t.color || text == "" {
+		return text
+	}
+	return "\x1b[" + string(s) + "m" + text + "\x1b[0m"
+}

@@ -1,0 +1,168 @@
+package main
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"net/netip"
+	"strings"
+	"time"
+
+	"github.com/google/go-containerregistry/pkg/authn"
+	"github.com/google/go-containerregistry/pkg/name"
+	"github.com/google/go-containerregistry/pkg/v1/remote"
+	"github.com/spf13/pflag"
+
+	"github.com/assay-dev/assay/internal/registry"
+)
+
+// registryFlags say how to speak to a registry. Credentials are those that
+// docker login left: ~/.docker/config.json ($DOCKER_CONFIG), with its credential
+// helpers, or Podman's auth.json. The proxy is that of the environment.
+type registryFlags struct {
+	insecure            bool
+	insecureCredentials bool
+	timeout             time.Duration
+}
+
+func addRegistryFlags(s *pflag.FlagSet) *registryFlags {
+	f := &registryFlags{}
+	s.BoolVar(&f.insecure, "insecure", false, "speak plain HTTP to the registry")
+	s.BoolVar(&f.insecureCredentials, "allow-insecure-credentials", false, "send credentials over plain HTTP, together with --insecure")
+	s.DurationVar(&f.timeout, "timeout", 5*time.Minute, "how long everything may take")
+	return f
+}
+
+// deadline bounds a command by --timeout.
+func (f *registryFlags) deadline(ctx context.Context) (context.Context, context.CancelFunc, error) {
+	if f.timeout <= 0 {
+		return nil, nil, usageError("", "--timeout: expected more than 0, found %s", f.timeout)
+	}
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout, which is %s", f.timeout))
+	return ctx, cancel, nil
+}
+
+// everywhere are all addresses: who types a registry's name may go there.
+var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
+
+// newPool is the way to registries for what is read.
+func newPool(t *terminal) *registry.Pool {
+	return registry.NewPool(registry.Options{UserAgent: userAgent(), DialAllow: everywhere, Now: t.now})
+}
+
+func userAgent() string { return "assay/" + versionText() }
+
+// authConfig are the user's credentials for a repository; the zero value for
+// none.
+func (f *registryFlags) authConfig(ctx context.Context, repo registry.Repository) (authn.AuthConfig, error) {
+	resource, err := f.repository(repo)
+	if err != nil {
+		return authn.AuthConfig{}, err
+	}
+	found, err := authn.Resolve(ctx, authn.DefaultKeychain, resource)
+	if err != nil {
+		return authn.AuthConfig{}, fmt.Errorf("credentials for %s in Docker's configuration: %w", repo.Host(), err)
+	}
+	config, err := authn.Authorization(ctx, found)
+	if err != nil {
+		return authn.AuthConfig{}, fmt.Errorf("credentials for %s in Docker's configuration: %w", repo.Host(), err)
+	}
+	if *config != (authn.AuthConfig{}) && f.insecure && !f.insecureCredentials {
+		return authn.AuthConfig{}, usageError("", "--insecure: expected no credentials, which would be sent in the clear, found some for %s in Docker's configuration: log out, or add --allow-insecure-credentials", repo.Host())
+	}
+	return *config, nil
+}
+
+// client reads one repository through the controller's own code. The caller
+// closes it.
+func (f *registryFlags) client(ctx context.Context, pool *registry.Pool, repo registry.Repository) (*registry.Client, error) {
+	config, err := f.authConfig(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	return pool.Client(repo, registry.NewCredentials(config)), nil
+}
+
+// repository is the repository as go-containerregistry has it, for what is
+// written.
+func (f *registryFlags) repository(repo registry.Repository) (name.Repository, error) {
+	options := []name.Option{name.StrictValidation}
+	if f.insecure {
+		options = append(options, name.Insecure)
+	}
+	return name.NewRepository(repo.String(), options...)
+}
+
+// writer are the options for what is written to a repository.
+func (f *registryFlags) writer(ctx context.Context, repo registry.Repository) ([]remote.Option, error) {
+	config, err := f.authConfig(ctx, repo)
+	if err != nil {
+		return nil, err
+	}
+	return []remote.Option{
+		remote.WithContext(ctx),
+		remote.WithAuth(authn.FromConfig(config)),
+		remote.WithUserAgent(userAgent()),
+	}, nil
+}
+
+// targetFlags say which revision of a repository is meant, beside what the URL
+// itself says.
+type targetFlags struct{ version, tag, digest string }
+
+func addTargetFlags(s *pflag.FlagSet) *targetFlags {
+	f := &targetFlags{}
+	s.StringVar(&f.version, "version", "", "version or range, such as 1.0.0 or 6.x; default: the highest that is stable")
+	s.StringVar(&f.tag, "tag", "", "tag, such as latest")
+	s.StringVar(&f.digest, "digest", "", "digest, sha256:…, alone or as what the version or tag must be")
+	return f
+}
+
+// target is a revision that is meant.
+type target struct {
+	repository registry.Repository
+	selector   registry.Selector
+}
+
+// parse reads oci://repository, or the same with :tag or @sha256:… after it, as
+// other tools print it.
+func (f *targetFlags) parse(r *registryFlags, url string) (target, error) {
+	wanted := *f
+	rest, digest, hasDigest := strings.Cut(url, "@")
+	if hasDigest {
+		if wanted.digest != "" && wanted.digest != digest {
+			return target{}, usageError("", "--digest: expected one digest, found %.100q beside the one in %.300q", wanted.digest, url)
+		}
+		wanted.digest = digest
+	}
+	if at := strings.LastIndex(rest, ":"); at > strings.LastIndex(rest, "/") && strings.Count(rest, "/") > 2 {
+		if wanted.tag != "" || wanted.version != "" {
+			return target{}, usageError("", "expected --version, --tag or a tag in the URL, found more than one of them: %.300q", url)
+		}
+		if rest, wanted.tag = rest[:at], rest[at+1:]; hasDigest {
+			wanted.tag = "" // The digest says it all, as in Docker's references.
+		}
+	}
+	repository, err := registry.ParseRepository(rest, r.insecure)
+	if err != nil {
+		return target{}, usageError("", "%v", err)
+	}
+	selector, err := registry.NewSelector(wanted.version, wanted.tag, wanted.digest, "")
+	if bad := (*registry.SelectorError)(nil); errors.As(err, &bad) {
+		return target{}, usageError("", "--%s: %s", bad.Field, bad.Problem)
+	}
+	return target{repository, selector}, err
+}
+
+// resolve asks the registry, once, which digest is meant, and holds it against
+// the pin.
+func (g target) resolve(ctx context.Context, client *registry.Client) (registry.Revision, error) {
+	revision, err := client.Resolve(ctx, g.selector)
+	if err != nil {
+		return registry.Revision{}, err
+	}
+	if pin := g.selector.Pin(); pin != "" && revision.Digest != pin {
+		return revision, refused(fmt.Errorf("DigestMismatch: %s: expected the digest %s, found %s", revision.Version, pin, revision.Digest))
+	}
+	return revision, nil
+}
