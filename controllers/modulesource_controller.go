@@ -136,7 +136,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(&obj))
 	defer cancel()
 
-	in := r.inputs(ctx, &obj)
+	in := r.read(ctx, &obj)
 	o, err := r.rejudge(ctx, &obj, in)
 	if errors.Is(err, errBehind) {
 		return ctrl.Result{RequeueAfter: behindWait}, nil
@@ -218,7 +218,7 @@ func (o outcome) hasNews() bool { return o.withdrawn != nil || !o.rejudged.IsZer
 //
 // A poll that was slow and ended in whatever error counts against its registry:
 // one that is slow with what is refused anyway blocks a worker just the same.
-func (r *ModuleSourceReconciler) pollThroughGate(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs, o *outcome) time.Duration {
+func (r *ModuleSourceReconciler) pollThroughGate(ctx context.Context, obj *v1alpha1.ModuleSource, in readInputs, o *outcome) time.Duration {
 	if pinned, ok := in.request.Selector.Pinned(); ok && o.inStorage && pinned == revisionOf(obj.Status.Artifact.Revision) {
 		r.poll(ctx, obj, in, o) // Nobody is asked.
 		return 0
@@ -239,7 +239,7 @@ func (r *ModuleSourceReconciler) pollThroughGate(ctx context.Context, obj *v1alp
 }
 
 // poll asks the registry, and rebuilds what was lost.
-func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs, o *outcome) {
+func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleSource, in readInputs, o *outcome) {
 	request := in.request
 	if published := obj.Status.Artifact; published != nil && o.withdrawn == nil {
 		current := revisionOf(published.Revision)

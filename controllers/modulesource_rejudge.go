@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers/inputs"
 	"github.com/assay-dev/assay/internal/source"
 	"github.com/assay-dev/assay/internal/verify"
 )
@@ -13,7 +14,7 @@ import (
 // trusted any more is withdrawn from the server at once, also where the disk
 // does not let its files go; should the registry have other signatures for it,
 // the poll that follows publishes it again.
-func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.ModuleSource, in inputs) (outcome, error) {
+func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.ModuleSource, in readInputs) (outcome, error) {
 	o := outcome{err: in.err, credentials: in.request.Credentials.ID(), goneSince: in.goneSince, goneUntil: in.goneUntil, goneUnknown: in.goneUnknown}
 	if in.policyRead {
 		o.policyHash = in.policy.Hash()
@@ -46,10 +47,10 @@ func denialOf(obj *v1alpha1.ModuleSource) *source.Error {
 	if denial == nil {
 		return nil
 	}
-	return failure(source.Refused, v1alpha1.ReasonDigestDenied, "%s", denial.Message)
+	return inputs.Failure(source.Refused, v1alpha1.ReasonDigestDenied, "%s", denial.Message)
 }
 
-func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in inputs, o *outcome) error {
+func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in readInputs, o *outcome) error {
 	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
 	// Also where it is missing: nothing else is current then.
 	store.Adopt(owner, published.Digest)
@@ -72,7 +73,7 @@ func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in
 // judgeKept judges what is published under a changed policy by the signatures
 // that were kept, and where these are lost, by the evidence, until the registry
 // answers. It withdraws what may not stay, and reports whether it may.
-func (r *ModuleSourceReconciler) judgeKept(obj *v1alpha1.ModuleSource, in inputs, o *outcome) bool {
+func (r *ModuleSourceReconciler) judgeKept(obj *v1alpha1.ModuleSource, in readInputs, o *outcome) bool {
 	published := obj.Status.Artifact
 	digest := revisionOf(published.Revision).Digest
 	kept, err := r.Syncer.Store.Signatures(ownerOf(obj), published.Digest)
@@ -102,6 +103,6 @@ func allowed(policy verify.Policy, digest string, evidence *v1alpha1.Verificatio
 	if evidence != nil && policy.AllowsSigners(digest, signersIn(evidence)) {
 		return nil
 	}
-	return failure(source.Refused, v1alpha1.ReasonTrustWithdrawn,
+	return inputs.Failure(source.Refused, v1alpha1.ReasonTrustWithdrawn,
 		"%s: the signatures that it was verified by are lost, and spec.verify does not allow those who made them", digest)
 }
