@@ -47,29 +47,46 @@ type Content struct {
 // however the tag was selected, so that no edit of the spec goes around it.
 // Errors are of type *Error.
 func (c *Client) Fetch(ctx context.Context, v verify.Verified, r Revision, dir string, maxBytes int64) (Content, error) {
-	if v.IsZero() || v.Digest() != r.Digest {
-		return Content{}, errorf(ArtifactInvalid, "%s: refused to pull what is not verified", r)
-	}
-	body, found, err := c.manifest(ctx, v.Digest(), acceptManifests)
-	if err != nil {
-		return Content{}, err
-	}
-	if !found {
-		return Content{}, errorf(VersionNotFound, "%s: the repository does not have the manifest any more", r)
-	}
-	m := readManifest(body)
-	if m == nil || m.MediaType == string(types.OCIImageIndex) || m.MediaType == string(types.DockerManifestList) {
-		return Content{}, errorf(ArtifactInvalid, "%s: expected an image manifest, found something else", r)
-	}
-	if err := m.checkVersion(r); err != nil {
-		return Content{}, err
-	}
-	layers, err := m.contentLayers(r)
+	m, layers, err := c.verifiedManifest(ctx, v, r)
 	if err != nil {
 		return Content{}, err
 	}
 	paths, err := c.pull(ctx, r, layers, dir, maxBytes)
 	return Content{Layers: paths, Annotations: m.publicAnnotations()}, err
+}
+
+// Check does what Fetch does before it pulls a layer, so that it fails as Fetch
+// would, and returns the annotations that Fetch returns.
+func (c *Client) Check(ctx context.Context, v verify.Verified, r Revision) (map[string]string, error) {
+	m, _, err := c.verifiedManifest(ctx, v, r)
+	if err != nil {
+		return nil, err
+	}
+	return m.publicAnnotations(), nil
+}
+
+// verifiedManifest reads the manifest of a verified digest, and holds it to the
+// revision.
+func (c *Client) verifiedManifest(ctx context.Context, v verify.Verified, r Revision) (*manifest, []descriptor, error) {
+	if v.IsZero() || v.Digest() != r.Digest {
+		return nil, nil, errorf(ArtifactInvalid, "%s: refused to pull what is not verified", r)
+	}
+	body, found, err := c.manifest(ctx, v.Digest(), acceptManifests)
+	if err != nil {
+		return nil, nil, err
+	}
+	if !found {
+		return nil, nil, errorf(VersionNotFound, "%s: the repository does not have the manifest any more", r)
+	}
+	m := readManifest(body)
+	if m == nil || m.MediaType == string(types.OCIImageIndex) || m.MediaType == string(types.DockerManifestList) {
+		return nil, nil, errorf(ArtifactInvalid, "%s: expected an image manifest, found something else", r)
+	}
+	if err := m.checkVersion(r); err != nil {
+		return nil, nil, err
+	}
+	layers, err := m.contentLayers(r)
+	return m, layers, err
 }
 
 // checkVersion compares the version in the signed manifest with that of the

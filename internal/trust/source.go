@@ -79,6 +79,17 @@ func (s *Source) Snapshot() (*verify.TrustedRoot, error) {
 	return s.inUse()
 }
 
+// Fetch refreshes the root now and returns it, for a program that runs once: a
+// Source that is started is not fetched. Errors are of type *UnavailableError;
+// the log is told the details.
+func (s *Source) Fetch(ctx context.Context) (*verify.TrustedRoot, error) {
+	if err := s.refresh(ctx); err != nil {
+		s.log.Error(err, "fetching the trusted root failed", "origin", s.origin.String(), "cause", string(causeOf(err)))
+		return nil, &UnavailableError{Origin: s.origin.String(), Cause: causeOf(err)}
+	}
+	return s.inUse()
+}
+
 func (s *Source) inUse() (*verify.TrustedRoot, error) {
 	current := s.state.Load()
 	if cause := current.unavailable(s.now()); cause != "" {
