@@ -4,7 +4,7 @@ package main
 var fetchMutants = in("internal/registry/fetch.go",
 	breaks("fetch-unverified", `if v.IsZero() || v.Digest() != r.Digest {`, `if v.Digest() != r.Digest && !v.IsZero() {`, "TestFetchRefusesWhatIsNotVerified"),
 	breaks("fetch-another-digest", `if v.IsZero() || v.Digest() != r.Digest {`, `if v.IsZero() {`, "TestFetchRefusesWhatIsNotVerified"),
-	breaks("fetch-what-is-gone", `return Content{}, errorf(VersionNotFound,`, `return Content{}, errorf(ArtifactInvalid,`, "TestFetchOfWhatIsGone"),
+	breaks("fetch-what-is-gone", `return nil, nil, errorf(VersionNotFound,`, `return nil, nil, errorf(ArtifactInvalid,`, "TestFetchOfWhatIsGone"),
 	breaks("fetch-index", `m.MediaType == string(types.OCIImageIndex) ||`, ``, "TestFetchRefusesManifests"),
 	breaks("fetch-manifest-list", `|| m.MediaType == string(types.DockerManifestList) {`, `{`, "TestFetchRefusesManifests"),
 	breaks("version-not-compared", `if err := m.checkVersion(r); err != nil {`, `if err := m.checkVersion(r); err != nil && m == nil {`, "TestFetchRefusesAnotherVersion"),

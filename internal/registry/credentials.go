@@ -87,7 +87,7 @@ func ParseDockerConfig(raw []byte, repo Repository) (Credentials, error) {
 // NewCredentials takes credentials that were found elsewhere. Its zero value is
 // anonymous.
 func NewCredentials(auth authn.AuthConfig) Credentials {
-	if auth == (authn.AuthConfig{}) {
+	if none := (authn.AuthConfig{}); auth == none {
 		return Credentials{}
 	}
 	sum := sha256.Sum256([]byte(strings.Join([]string{auth.Username, auth.Password, auth.IdentityToken, auth.RegistryToken}, "\x00")))
