@@ -4,6 +4,7 @@ import (
 	"context"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers/evidence"
 	"github.com/assay-dev/assay/controllers/inputs"
 	"github.com/assay-dev/assay/internal/source"
 	"github.com/assay-dev/assay/internal/verify"
@@ -99,8 +100,8 @@ func (r *ModuleSourceReconciler) withdraw(obj *v1alpha1.ModuleSource, o *outcome
 
 // allowed is why what is published may not stay while its signatures are lost:
 // the signers in its evidence are not those whom the policy names.
-func allowed(policy verify.Policy, digest string, evidence *v1alpha1.Verification) *source.Error {
-	if evidence != nil && policy.AllowsSigners(digest, signersIn(evidence)) {
+func allowed(policy verify.Policy, digest string, recorded *v1alpha1.Verification) *source.Error {
+	if recorded != nil && policy.AllowsSigners(digest, evidence.Signers(recorded)) {
 		return nil
 	}
 	return inputs.Failure(source.Refused, v1alpha1.ReasonTrustWithdrawn,

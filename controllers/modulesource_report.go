@@ -16,6 +16,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers/evidence"
 )
 
 // reportTimeout bounds the patch: the attempt's own deadline may have passed.
@@ -96,7 +97,7 @@ func transition(before, after *v1alpha1.ModuleSourceStatus) (change, bool) {
 	case before.Artifact != nil && after.Artifact == nil:
 		return change{corev1.EventTypeWarning, stored.Reason, fmt.Sprintf("%s: %s", before.Artifact.Revision, stored.Message)}, true
 	case is.Status == metav1.ConditionTrue && (was == nil || was.Status != is.Status || publishedOrRejudged(before, after)):
-		return change{corev1.EventTypeNormal, is.Reason, fmt.Sprintf("published %s: %s", after.Artifact.Revision, evidenceMessage(after.Verification))}, true
+		return change{corev1.EventTypeNormal, is.Reason, fmt.Sprintf("published %s: %s", after.Artifact.Revision, evidence.Long(after.Verification))}, true
 	case is.Status == metav1.ConditionTrue, is.Reason == v1alpha1.ReasonProgressing:
 		return change{}, false
 	case was != nil && was.Status == is.Status && was.Reason == is.Reason && sameDigest(before, after):

@@ -11,6 +11,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers/evidence"
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
@@ -85,7 +86,7 @@ func trustGoneSince(before *v1alpha1.ModuleSourceStatus, o outcome) *metav1.Time
 	if o.goneUnknown {
 		return before.TrustGoneSince
 	}
-	return timeOf(o.goneSince)
+	return evidence.TimeOf(o.goneSince)
 }
 
 // unjudgeable reports whether spec.verify, or what it names, cannot be used.
@@ -112,7 +113,7 @@ func setArtifact(s *v1alpha1.ModuleSourceStatus, o outcome, baseURL string, at m
 		publish(s, o.rebuilt, o.policyHash, baseURL, at)
 		return
 	case !o.rejudged.IsZero():
-		s.Verification = evidence(o.rejudged, at)
+		s.Verification = evidence.Of(o.rejudged, at)
 	}
 	if s.Artifact != nil {
 		// The address may have changed with a flag.
@@ -131,7 +132,7 @@ func publish(s *v1alpha1.ModuleSourceStatus, o source.Outcome, policyHash, baseU
 	}
 	s.Artifact = published
 	if v := s.Verification; v == nil || v.PolicyHash != policyHash || v.Digest != o.Verified.Digest() {
-		s.Verification = evidence(o.Verified, at)
+		s.Verification = evidence.Of(o.Verified, at)
 	}
 	entry := v1alpha1.VerifiedRevision{Revision: revision, ArtifactDigest: published.Digest, VerifiedAt: at}
 	if len(s.History) > 0 && s.History[0].Revision == revision {
@@ -185,9 +186,9 @@ func (c conditions) verified(obj *v1alpha1.ModuleSource, s *v1alpha1.ModuleSourc
 	case o.err != nil && o.err.Kind == source.Refused:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionFalse, o.err.Reason, o.err.Message)
 	case !o.sync.Verified.IsZero():
-		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(evidence(o.sync.Verified, c.at))+o.exceptions())
+		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, evidence.Short(evidence.Of(o.sync.Verified, c.at))+o.exceptions())
 	case publishedIsObserved && !pinnedElsewhere && s.Observed.PolicyHash == o.policyHash:
-		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, verifiedMessage(s.Verification)+o.exceptions())
+		c.set(v1alpha1.ConditionVerified, metav1.ConditionTrue, v1alpha1.ReasonSignatureVerified, evidence.Short(s.Verification)+o.exceptions())
 	case withdrawnIsObserved:
 		c.set(v1alpha1.ConditionVerified, metav1.ConditionFalse, o.withdrawn.Reason, o.withdrawn.Message)
 	case s.Observed != nil && s.Observed.PolicyHash == o.policyHash:

@@ -150,7 +150,7 @@ func TestReasonsAgree(t *testing.T) {
 // compared with nothing.
 func TestReasonsAreConstants(t *testing.T) {
 	t.Parallel()
-	for _, folder := range []string{"internal/verify", "internal/registry", "internal/artifact", "internal/source", "controllers", "controllers/inputs"} {
+	for _, folder := range []string{"internal/verify", "internal/registry", "internal/artifact", "internal/source", "controllers", "controllers/inputs", "controllers/evidence"} {
 		for name, file := range sources(t, folder) {
 			ast.Inspect(file, func(n ast.Node) bool {
 				if text, ok := spelt(n); ok {

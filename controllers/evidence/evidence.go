@@ -1,4 +1,6 @@
-package controllers
+// Package evidence writes who signed, which has verified, as status has it and as
+// a person reads it.
+package evidence
 
 import (
 	"fmt"
@@ -11,20 +13,20 @@ import (
 	"github.com/assay-dev/assay/internal/verify"
 )
 
-// evidence is a proof as status reports it.
-func evidence(v verify.Verified, at metav1.Time) *v1alpha1.Verification {
+// Of is a proof as status reports it.
+func Of(v verify.Verified, at metav1.Time) *v1alpha1.Verification {
 	e := &v1alpha1.Verification{Digest: v.Digest(), PolicyHash: v.PolicyHash(), VerifiedAt: at}
 	for _, s := range v.Signers() {
 		accepted := v1alpha1.AcceptedSignature{
 			Authority: s.Authority, Format: string(s.Format), KeyFingerprint: s.KeyFingerprint,
-			Issuer: s.Issuer, Subject: s.Subject, SignedTimestamp: timeOf(s.SignedTimestamp),
+			Issuer: s.Issuer, Subject: s.Subject, SignedTimestamp: TimeOf(s.SignedTimestamp),
 		}
 		for _, x := range s.Extensions {
 			accepted.Extensions = append(accepted.Extensions, v1alpha1.SignerExtension{Name: x.Name, Value: x.Value})
 		}
 		if log := s.Log; log != nil {
 			accepted.TransparencyLog = &v1alpha1.TransparencyLogEntry{
-				LogID: log.LogID, URL: log.URL, Index: log.Index, IntegratedTime: timeOf(log.IntegratedTime),
+				LogID: log.LogID, URL: log.URL, Index: log.Index, IntegratedTime: TimeOf(log.IntegratedTime),
 			}
 		}
 		e.Signatures = append(e.Signatures, accepted)
@@ -32,8 +34,8 @@ func evidence(v verify.Verified, at metav1.Time) *v1alpha1.Verification {
 	return e
 }
 
-// signersIn are the signers in evidence that status holds, as they were verified.
-func signersIn(e *v1alpha1.Verification) []verify.Signer {
+// Signers are the signers in evidence that status holds, as they were verified.
+func Signers(e *v1alpha1.Verification) []verify.Signer {
 	var signers []verify.Signer
 	for _, a := range e.Signatures {
 		s := verify.Signer{
@@ -58,8 +60,8 @@ func asTime(t *metav1.Time) time.Time {
 	return t.UTC()
 }
 
-// timeOf is a time as the API has it, in whole seconds; nil for none.
-func timeOf(t time.Time) *metav1.Time {
+// TimeOf is a time as the API has it, in whole seconds; nil for none.
+func TimeOf(t time.Time) *metav1.Time {
 	if t.IsZero() {
 		return nil
 	}
@@ -67,32 +69,33 @@ func timeOf(t time.Time) *metav1.Time {
 	return &at
 }
 
-// verifiedMessage says who signed.
-func verifiedMessage(v *v1alpha1.Verification) string {
+// Short says who signed.
+func Short(v *v1alpha1.Verification) string {
 	by := make([]string, 0, len(v.Signatures))
 	for _, s := range v.Signatures {
-		by = append(by, fmt.Sprintf("%s (%s)", s.Authority, signerOf(s)))
+		by = append(by, fmt.Sprintf("%s (%s)", s.Authority, Signer(s)))
 	}
 	return fmt.Sprintf("%s is signed by %s", v.Digest, strings.Join(by, " and "))
 }
 
-func signerOf(s v1alpha1.AcceptedSignature) string {
+// Signer says who made one signature.
+func Signer(s v1alpha1.AcceptedSignature) string {
 	if s.KeyFingerprint != "" {
 		return "key " + s.KeyFingerprint
 	}
 	return fmt.Sprintf("issuer %q, subject %q", s.Issuer, s.Subject)
 }
 
-// evidenceMessage says who signed, in which format, where and when it is
+// Long says who signed, in which format, where and when it is
 // recorded, and last, because an event is cut there, what else the certificates
 // say.
-func evidenceMessage(v *v1alpha1.Verification) string {
+func Long(v *v1alpha1.Verification) string {
 	by := make([]string, 0, len(v.Signatures))
 	var says []string
 	for _, s := range v.Signatures {
-		parts := []string{s.Format, signerOf(s)}
+		parts := []string{s.Format, Signer(s)}
 		if log := s.TransparencyLog; log != nil {
-			parts = append(parts, logOf(log))
+			parts = append(parts, Log(log))
 		}
 		if s.SignedTimestamp != nil {
 			parts = append(parts, "timestamp "+s.SignedTimestamp.UTC().Format(time.RFC3339))
@@ -109,7 +112,8 @@ func evidenceMessage(v *v1alpha1.Verification) string {
 	return text
 }
 
-func logOf(log *v1alpha1.TransparencyLogEntry) string {
+// Log says where and when a signature is recorded.
+func Log(log *v1alpha1.TransparencyLogEntry) string {
 	where := log.URL
 	if where == "" {
 		where = log.LogID
