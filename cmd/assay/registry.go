@@ -73,16 +73,6 @@ func (f *registryFlags) authConfig(ctx context.Context, repo registry.Repository
 	return *config, nil
 }
 
-// client reads one repository through the controller's own code. The caller
-// closes it.
-func (f *registryFlags) client(ctx context.Context, pool *registry.Pool, repo registry.Repository) (*registry.Client, error) {
-	config, err := f.authConfig(ctx, repo)
-	if err != nil {
-		return nil, err
-	}
-	return pool.Client(repo, registry.NewCredentials(config)), nil
-}
-
 // repository is the repository as go-containerregistry has it, for what is
 // written.
 func (f *registryFlags) repository(repo registry.Repository) (name.Repository, error) {
@@ -152,17 +142,4 @@ func (f *targetFlags) parse(r *registryFlags, url string) (target, error) {
 		return target{}, usageError("", "--%s: %s", bad.Field, bad.Problem)
 	}
 	return target{repository, selector}, err
-}
-
-// resolve asks the registry, once, which digest is meant, and holds it against
-// the pin.
-func (g target) resolve(ctx context.Context, client *registry.Client) (registry.Revision, error) {
-	revision, err := client.Resolve(ctx, g.selector)
-	if err != nil {
-		return registry.Revision{}, err
-	}
-	if pin := g.selector.Pin(); pin != "" && revision.Digest != pin {
-		return revision, refused(fmt.Errorf("DigestMismatch: %s: expected the digest %s, found %s", revision.Version, pin, revision.Digest))
-	}
-	return revision, nil
 }

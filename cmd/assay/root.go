@@ -38,7 +38,9 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 
 // commands are those of the command line, in the order of help.
 func commands(t *terminal) []*cobra.Command {
-	return []*cobra.Command{}
+	return []*cobra.Command{
+		newVerifyCommand(t),
+	}
 }
 
 // programName is the name that the program was started by: kubectl finds

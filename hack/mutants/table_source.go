@@ -11,8 +11,10 @@ var sourceMutants = slices.Concat(
 		breaks("pin-after-unchanged", `pin != "" && revision.Digest != pin {`, `pin != "" && revision.Digest != pin && revision != r.Current {`, "TestPinOfWhatIsPublished"),
 		breaks("unchanged-by-digest", `if revision == r.Current {`, `if revision.Digest == r.Current.Digest {`, "TestSyncOfAPin"),
 		breaks("unchanged-never", `if revision == r.Current {`, `if revision == r.Current && revision.Digest == "" {`, "TestSync"),
-		breaks("verdict-ignored", `if o.Verified, err = s.judge(ctx.Done(), r.Policy, revision.Digest, signatures); err != nil {`, `if o.Verified, err = s.judge(ctx.Done(), r.Policy, revision.Digest, signatures); err != nil && signatures == nil {`, "TestNothingIsPublishedWithAnError"),
-		breaks("signatures-error-is-none", `		return o, fail(StepSignatures, err)`, `		signatures = nil`, "TestNothingIsPublishedWithAnError"),
+		breaks("verdict-ignored", `	return o, signatures, err
+`, `	return o, signatures, nil
+`, "TestNothingIsPublishedWithAnError"),
+		breaks("signatures-error-is-none", `		return o, nil, fail(StepSignatures, err)`, `		signatures = nil`, "TestNothingIsPublishedWithAnError"),
 		breaks("fetch-error-ignored", `	if err != nil {
 		return o, fail(StepFetch, err)
 	}

@@ -60,13 +60,9 @@ type Outcome struct {
 func (s *Syncer) Sync(ctx context.Context, r Request) (Outcome, error) {
 	client := s.Pool.Client(r.Repository, r.Credentials)
 	defer client.Close()
-	revision, err := s.resolve(ctx, client, r)
+	revision, err := s.selected(ctx, client, r)
 	if err != nil {
-		return Outcome{}, fail(StepResolve, err)
-	}
-	if pin := r.Selector.Pin(); pin != "" && revision.Digest != pin {
-		return Outcome{Revision: revision}, &Error{Step: StepResolve, Kind: Refused, Reason: ReasonDigestMismatch,
-			Message: fmt.Sprintf("%s: expected the pinned digest %s, found %s", revision.Version, pin, revision.Digest)}
+		return Outcome{Revision: revision}, err
 	}
 	if err := r.Releases.check(revision); err != nil {
 		return Outcome{Revision: revision}, err
@@ -126,6 +122,19 @@ func isClosed(done <-chan struct{}) bool {
 	}
 }
 
+// selected resolves the selection, and holds it to the pin.
+func (s *Syncer) selected(ctx context.Context, client *registry.Client, r Request) (registry.Revision, error) {
+	revision, err := s.resolve(ctx, client, r)
+	if err != nil {
+		return registry.Revision{}, fail(StepResolve, err)
+	}
+	if pin := r.Selector.Pin(); pin != "" && revision.Digest != pin {
+		return revision, &Error{Step: StepResolve, Kind: Refused, Reason: ReasonDigestMismatch,
+			Message: fmt.Sprintf("%s: expected the pinned digest %s, found %s", revision.Version, pin, revision.Digest)}
+	}
+	return revision, nil
+}
+
 func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request) (registry.Revision, error) {
 	defer s.time(StepResolve)()
 	// Content under a digest does not change: once it is published there is
@@ -139,15 +148,8 @@ func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request
 // acquire goes from a revision to its published artifact. Everything is asked
 // by digest from here on.
 func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request, revision registry.Revision) (Outcome, error) {
-	o := Outcome{Revision: revision}
-	signatures, err := s.signatures(ctx, client, revision)
-	if err == nil && ctx.Err() != nil { // Not too many, but too late.
-		err = fmt.Errorf("%s: its signatures came when spec.timeout had ended: %w", revision.Digest, ctx.Err())
-	}
+	o, signatures, err := s.prove(ctx, client, r, revision)
 	if err != nil {
-		return o, fail(StepSignatures, err)
-	}
-	if o.Verified, err = s.judge(ctx.Done(), r.Policy, revision.Digest, signatures); err != nil {
 		return o, err
 	}
 	dir, cleanup, err := s.Store.TempDir()
@@ -169,6 +171,20 @@ func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request
 	}
 	o.Annotations = content.Annotations
 	return o, nil
+}
+
+// prove collects the signatures of a revision and judges it by them.
+func (s *Syncer) prove(ctx context.Context, client *registry.Client, r Request, revision registry.Revision) (Outcome, []verify.Signature, error) {
+	o := Outcome{Revision: revision}
+	signatures, err := s.signatures(ctx, client, revision)
+	if err == nil && ctx.Err() != nil { // Not too many, but too late.
+		err = fmt.Errorf("%s: its signatures came when spec.timeout had ended: %w", revision.Digest, ctx.Err())
+	}
+	if err != nil {
+		return o, nil, fail(StepSignatures, err)
+	}
+	o.Verified, err = s.judge(ctx.Done(), r.Policy, revision.Digest, signatures)
+	return o, signatures, err
 }
 
 func (s *Syncer) signatures(ctx context.Context, client *registry.Client, revision registry.Revision) ([]verify.Signature, error) {

@@ -1,0 +1,150 @@
+package main
+
+import (
+	"context"
+	"errors"
+
+	"github.com/spf13/cobra"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+
+	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers/evidence"
+	"github.com/assay-dev/assay/internal/registry"
+	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/verify"
+)
+
+func newVerifyCommand(t *terminal) *cobra.Command {
+	var (
+		remote *registryFlags
+		wanted *targetFlags
+		policy *policyFlags
+		output *outputFlag
+	)
+	c := &cobra.Command{
+		Use:   "verify oci://REPOSITORY",
+		Short: "Verify the signatures of a module",
+		Long: `verify resolves a version once, collects all signatures of that digest, in both of
+Cosign's formats, and judges them as the controller does.
+
+It exits with 0 when the module is verified, 1 when it is refused, 2 when it could
+not be judged, and 3 when the command line makes no sense.`,
+		Example: `  assay verify oci://ghcr.io/my-org/modules/app --version 1.0.0 --cosign-key cosign.pub
+  assay verify oci://ghcr.io/stefanprodan/modules/podinfo \
+    --certificate-identity-regexp 'https://github\.com/stefanprodan/podinfo/.*' \
+    --certificate-oidc-issuer https://token.actions.githubusercontent.com`,
+		Args: arguments("oci://REPOSITORY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			if err := output.check(); err != nil {
+				return err
+			}
+			g, err := wanted.parse(remote, args[0])
+			if err != nil {
+				return err
+			}
+			ctx, cancel, err := remote.deadline(c.Context())
+			if err != nil {
+				return err
+			}
+			defer cancel()
+			return verifyOne(ctx, t, remote, policy, output, g)
+		},
+	}
+	wanted = addTargetFlags(c.Flags())
+	policy = addPolicyFlags(c.Flags())
+	remote = addRegistryFlags(c.Flags())
+	output = addOutputFlag(c.Flags(), "json", "yaml")
+	return c
+}
+
+// verdict is what verify prints: in the words of ModuleSource's status.
+type verdict struct {
+	Repository string `json:"repository"`
+	// Revision is <version or tag>@<digest>, or <digest>; absent where nothing
+	// was resolved.
+	Revision string `json:"revision,omitempty"`
+	Digest   string `json:"digest,omitempty"`
+	// Verified is True, False for refused, or Unknown for not judged.
+	Verified   metav1.ConditionStatus       `json:"verified"`
+	Reason     string                       `json:"reason"`
+	Message    string                       `json:"message,omitempty"`
+	Signatures []v1alpha1.AcceptedSignature `json:"signatures,omitempty"`
+	// Annotations are those of the signed manifest that OCI defines.
+	Annotations map[string]string `json:"annotations,omitempty"`
+	// Note says what else the controller would find, beside the verdict.
+	Note string `json:"note,omitempty"`
+}
+
+func verifyOne(ctx context.Context, t *terminal, remote *registryFlags, flags *policyFlags, output *outputFlag, g target) error {
+	policy, err := flags.policy(ctx)
+	if err != nil {
+		return err
+	}
+	request, err := g.request(ctx, remote, policy)
+	if err != nil {
+		return err
+	}
+	pool := newPool(t)
+	defer pool.Close()
+	syncer := &source.Syncer{Pool: pool, Now: t.now}
+	o, err := syncer.Check(ctx, request)
+	v := newVerdict(ctx, t, g.repository, o, err)
+	if err := t.print(output, v, func() error { return v.print(t) }); err != nil {
+		return err
+	}
+	return v.exit()
+}
+
+// request is what to ask the registry for, as the controller would.
+func (g target) request(ctx context.Context, remote *registryFlags, policy verify.Policy) (source.Request, error) {
+	auth, err := remote.authConfig(ctx, g.repository)
+	if err != nil {
+		return source.Request{}, err
+	}
+	return source.Request{Repository: g.repository, Selector: g.selector, Credentials: registry.NewCredentials(auth), Policy: policy}, nil
+}
+
+// newVerdict words an outcome as the controller does.
+func newVerdict(ctx context.Context, t *terminal, repository registry.Repository, o source.Outcome, err error) verdict {
+	v := verdict{Repository: repository.String(), Digest: o.Revision.Digest}
+	if v.Digest != "" {
+		v.Revision = o.Revision.String()
+	}
+	var failed *source.Error
+	if errors.As(err, &failed) {
+		v.Reason, v.Message = failed.Reason, failed.Message
+	} else if err != nil {
+		v.Reason, v.Message = v1alpha1.ReasonRegistryUnavailable, err.Error()
+	}
+	switch {
+	case err == nil || (!o.Verified.IsZero() && failed != nil && failed.Kind == source.Unpublishable):
+		v.Verified, v.Note = metav1.ConditionTrue, ""
+		if err != nil {
+			v.Note = "the controller would verify it, and not publish it: " + v.Reason + ": " + v.Message
+		}
+		accepted := evidence.Of(o.Verified, metav1.NewTime(t.now()))
+		v.Reason, v.Message = v1alpha1.ReasonSignatureVerified, evidence.Short(accepted)
+		v.Signatures, v.Annotations = accepted.Signatures, o.Annotations
+	case failed != nil && failed.Kind == source.Refused:
+		v.Verified = metav1.ConditionFalse
+	default:
+		v.Verified = metav1.ConditionUnknown
+		if cause := context.Cause(ctx); ctx.Err() != nil {
+			v.Message += ": " + cause.Error()
+		}
+	}
+	return v
+}
+
+// exit is what the process exits with for the verdict. What was printed is not
+// said again.
+func (v verdict) exit() error {
+	switch v.Verified {
+	case metav1.ConditionTrue:
+		return nil
+	case metav1.ConditionFalse:
+		return refusedSilently()
+	default:
+		return failedSilently()
+	}
+}
