@@ -96,7 +96,7 @@ var registryMutants = slices.Concat(
 		breaks("signatures-together-unbounded", `s.bytes+d.Size > maxSignaturesBytes {`, `s.bytes+d.Size > 2*maxSignaturesBytes {`, "TestSignaturesThatAreStrange"),
 		breaks("signature-of-no-digest", `if !digestPattern.MatchString(d.Digest) || d.Size < 0 {`, `if d.Size < 0 {`, "TestSignaturesThatAreStrange"),
 		breaks("signature-of-a-negative-size", `if !digestPattern.MatchString(d.Digest) || d.Size < 0 {`, `if !digestPattern.MatchString(d.Digest) {`, "TestSignaturesThatAreStrange"),
-		breaks("cosign-layer-of-any-type", `return d.MediaType != simpleSigningMediaType`, `return d.MediaType == ""`, "TestSignaturesThatAreStrange"),
+		breaks("cosign-layer-of-any-type", `return d.MediaType != mediaType`, `return d.MediaType == ""`, "TestSignaturesThatAreStrange"),
 		breaks("bundles-not-looked-for", `return referrers.sorted(), nil`, `return referrers.sorted()[:0], nil`, "TestSignaturesOfBothFormats"),
 		breaks("candidate-any-media-type", `if d.MediaType != string(types.OCIManifestSchema1) ||`, `if d.MediaType == "" ||`, "TestIsCandidate"),
 		breaks("candidate-any-digest", `|| !digestPattern.MatchString(d.Digest) {
@@ -136,14 +136,14 @@ var registryMutants = slices.Concat(
 		breaks("layers-kept-one-more", `if len(l.first) < maxManifestLayers {`, `if len(l.first) <= maxManifestLayers {`, "TestListsAreBoundedInMemory"),
 		breaks("layers-more-unknown", `l.more = true`, `l.more = false`, "TestListsThatAreCut"),
 		breaks("candidates-anything", `if isCandidate(d) {`, `if d.Digest != "" {`, "TestReferrersAreBounded"),
-		breaks("candidates-one-more", `if len(l.digests) < maxCandidates {`, `if len(l.digests) <= maxCandidates {`, "TestCandidatesAreBounded|TestListsAreBoundedInMemory"),
+		breaks("candidates-one-more", `if len(*digests) < maxCandidates {`, `if len(*digests) <= maxCandidates {`, "TestCandidatesAreBounded|TestListsAreBoundedInMemory"),
 		breaks("candidates-not-too-many", `maxCandidates = verify.MaxSignatures + 1`, `maxCandidates = verify.MaxSignatures`, "TestCandidatesAreBounded|TestReferrersAreBounded"),
 		breaks("referrers-of-the-last-page-counted", `l.listed += page.listed`, `l.listed = page.listed`, "TestReferrersAreBounded"),
 		breaks("referrers-of-a-page-lost", `for digest := range page.digests {
-		l.keep(digest)`, `for digest := range page.digests {
+		keep(&l.digests, digest)`, `for digest := range page.digests {
 		l.digests = nil
-		l.keep(digest)`, "TestReferrersOfASecondPage|TestPagesOfReferrersAreRead"),
-		breaks("bundles-in-any-order", `slices.Sorted(maps.Keys(l.digests))`, `slices.Collect(maps.Keys(l.digests))`, "TestOrderOfBundles"),
+		keep(&l.digests, digest)`, "TestReferrersOfASecondPage|TestPagesOfReferrersAreRead"),
+		breaks("bundles-in-any-order", `slices.Sorted(maps.Keys(digests))`, `slices.Collect(maps.Keys(digests))`, "TestOrderOfBundles"),
 		breaks("list-that-is-none", `if len(b) == 0 || b[0] != '[' {`, `if len(b) == 0 {`, "TestListsThatAreNone"),
 	),
 	in("internal/registry/memory.go",

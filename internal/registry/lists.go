@@ -60,10 +60,11 @@ func (l *layerList) UnmarshalJSON(b []byte) error {
 }
 
 // candidateList keeps the digests of those referrers that may be signatures, and
-// one more than are judged.
+// one more than are judged; and of as many that say that they are attestations.
 type candidateList struct {
-	listed  int
-	digests map[string]bool
+	listed       int
+	digests      map[string]bool
+	attestations map[string]bool
 }
 
 // UnmarshalJSON implements json.Unmarshaler.
@@ -76,18 +77,20 @@ func (l *candidateList) UnmarshalJSON(b []byte) error {
 		}
 		l.listed++
 		if isCandidate(d) {
-			l.keep(d.Digest)
+			keep(&l.digests, d.Digest)
+		} else if mayHoldBundles(d) {
+			keep(&l.attestations, d.Digest)
 		}
 		return nil
 	})
 }
 
-func (l *candidateList) keep(digest string) {
-	if l.digests == nil {
-		l.digests = map[string]bool{}
+func keep(digests *map[string]bool, digest string) {
+	if *digests == nil {
+		*digests = map[string]bool{}
 	}
-	if len(l.digests) < maxCandidates {
-		l.digests[digest] = true
+	if len(*digests) < maxCandidates {
+		(*digests)[digest] = true
 	}
 }
 
@@ -95,13 +98,18 @@ func (l *candidateList) keep(digest string) {
 func (l *candidateList) add(page *candidateList) {
 	l.listed += page.listed
 	for digest := range page.digests {
-		l.keep(digest)
+		keep(&l.digests, digest)
+	}
+	for digest := range page.attestations {
+		keep(&l.attestations, digest)
 	}
 }
 
 // sorted is in the order of digests: registries list referrers in any order, and
 // verdicts must not depend on it.
-func (l *candidateList) sorted() []string { return slices.Sorted(maps.Keys(l.digests)) }
+func (l *candidateList) sorted() []string { return sortedKeys(l.digests) }
+
+func sortedKeys(digests map[string]bool) []string { return slices.Sorted(maps.Keys(digests)) }
 
 // eachElement calls do for each element of an array, and not for null.
 func eachElement(b []byte, do func(decode func(any) error) error) error {

@@ -100,7 +100,13 @@ func (s *collector) tooMany() *Error {
 // cosignLayers reads the manifest under the tag sha256-<hex>.sig, whose layers
 // are the signatures.
 func (s *collector) cosignLayers(ctx context.Context) ([]descriptor, error) {
-	tag := strings.Replace(s.digest, ":", "-", 1) + ".sig"
+	return s.taggedLayers(ctx, ".sig", simpleSigningMediaType)
+}
+
+// taggedLayers reads the layers of a media type of the manifest under the tag
+// sha256-<hex><suffix>.
+func (s *collector) taggedLayers(ctx context.Context, suffix, mediaType string) ([]descriptor, error) {
+	tag := strings.Replace(s.digest, ":", "-", 1) + suffix
 	body, found, err := s.client.manifest(ctx, tag, acceptManifests)
 	if err != nil || !found {
 		return nil, err
@@ -113,7 +119,7 @@ func (s *collector) cosignLayers(ctx context.Context) ([]descriptor, error) {
 	if manifest.Layers.more {
 		return nil, s.tooMany()
 	}
-	return slices.DeleteFunc(manifest.Layers.first, func(d descriptor) bool { return d.MediaType != simpleSigningMediaType }), nil
+	return slices.DeleteFunc(manifest.Layers.first, func(d descriptor) bool { return d.MediaType != mediaType }), nil
 }
 
 func (s *collector) addCosign(ctx context.Context, d descriptor) error {
@@ -153,17 +159,25 @@ func (s *collector) bundleManifests(ctx context.Context) ([]string, error) {
 	return referrers.sorted(), nil
 }
 
-// isCandidate passes over what says itself that it is no signature. The index
-// under the fallback tag may carry the empty config's media type as the
-// artifact type, as Cosign v2 writes it.
+// isCandidate passes over what says itself that it is no signature.
 func isCandidate(d descriptor) bool {
+	if !mayHoldBundles(d) {
+		return false
+	}
+	return !isAttestation(d.Annotations)
+}
+
+// mayHoldBundles passes over what says itself that it holds something else. The
+// index under the fallback tag may carry the empty config's media type as the
+// artifact type, as Cosign v2 writes it.
+func mayHoldBundles(d descriptor) bool {
 	if d.MediaType != string(types.OCIManifestSchema1) || !digestPattern.MatchString(d.Digest) {
 		return false
 	}
 	if d.ArtifactType != "" && d.ArtifactType != emptyConfigMediaType && !strings.HasPrefix(d.ArtifactType, bundleMediaTypePrefix) {
 		return false
 	}
-	return !isAttestation(d.Annotations)
+	return true
 }
 
 // isAttestation believes an annotation only where it excludes: what it says is
@@ -190,6 +204,11 @@ func (s *collector) addBundle(ctx context.Context, digest string) error {
 	if manifest == nil || isAttestation(manifest.Annotations) {
 		return nil
 	}
+	return s.addBundles(ctx, manifest)
+}
+
+// addBundles adds the bundles in a manifest, whatever they are.
+func (s *collector) addBundles(ctx context.Context, manifest *manifest) error {
 	if manifest.Layers.more {
 		return s.tooMany()
 	}

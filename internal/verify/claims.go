@@ -93,6 +93,25 @@ func (c claims) extension(name string) (string, bool) {
 	return "", false
 }
 
+// Claims are what a certificate says of its signer. They mean nothing: nothing
+// of the certificate has verified.
+type Claims struct {
+	// Issuer is the OpenID Connect issuer, Subject the subject alternative name;
+	// each at most 1024 bytes.
+	Issuer, Subject string
+	// Extensions are in the order of [ExtensionNames].
+	Extensions []Extension
+}
+
+// ReadClaims reads a certificate. The error says what no identity can match.
+func ReadClaims(certificate *x509.Certificate) (Claims, error) {
+	c, err := readClaims(certificate)
+	if err != nil {
+		return Claims{}, err
+	}
+	return Claims{Issuer: c.issuer, Subject: c.subject, Extensions: c.extensions}, nil
+}
+
 // readClaims reads a certificate. One that names other than exactly one
 // subject, or two issuers, is an error: which of them signed?
 func readClaims(certificate *x509.Certificate) (claims, error) {
