@@ -17,6 +17,25 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // noon is when the commands run.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
+// TestMain keeps the user's own credentials and proxies out.
+func TestMain(m *testing.M) {
+	folder, err := os.MkdirTemp("", "assay")
+	if err != nil {
+		panic(err)
+	}
+	for name, value := range map[string]string{
+		"HOME": folder, "DOCKER_CONFIG": folder, "XDG_RUNTIME_DIR": folder, "REGISTRY_AUTH_FILE": "",
+		"HTTP_PROXY": "", "HTTPS_PROXY": "", "http_proxy": "", "https_proxy": "",
+	} {
+		if err := os.Setenv(name, value); err != nil {
+			panic(err)
+		}
+	}
+	code := m.Run()
+	_ = os.RemoveAll(folder)
+	os.Exit(code)
+}
+
 // ran is what a command line did.
 type ran struct {
 	code     int

@@ -40,6 +40,7 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newVerifyCommand(t),
+		newInspectCommand(t),
 	}
 }
 

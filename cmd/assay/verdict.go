@@ -9,6 +9,7 @@ import (
 	"strings"
 	"time"
 	"unicode"
+	"unicode/utf8"
 
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 
@@ -38,28 +39,50 @@ func (v verdict) print(t *terminal) error {
 		fmt.Fprintf(t.out, "  %s: %s\n", t.paint(strong, v.Reason), clean(v.Message))
 		return nil
 	}
+	var r rows
 	for _, s := range v.Signatures {
-		printSignature(t.out, s)
+		r.addSignature(s)
 	}
 	for _, name := range slices.Sorted(maps.Keys(v.Annotations)) {
-		printRow(t.out, strings.TrimPrefix(name, "org.opencontainers.image."), v.Annotations[name])
+		r.add(strings.TrimPrefix(name, "org.opencontainers.image."), v.Annotations[name])
 	}
+	r.print(t.out)
 	if v.Note != "" {
 		t.say("note: %s", clean(v.Note))
 	}
 	return nil
 }
 
-// printSignature writes who made an accepted signature, and where it is logged.
-func printSignature(out io.Writer, s v1alpha1.AcceptedSignature) {
+// rows are named values, one below the other.
+type rows [][2]string
+
+// add adds a row, unless the value is empty.
+func (r *rows) add(name, value string) {
+	if value != "" {
+		*r = append(*r, [2]string{clean(name), clean(value)})
+	}
+}
+
+func (r rows) print(out io.Writer) {
+	width := 10
+	for _, row := range r {
+		width = max(width, utf8.RuneCountInString(row[0]))
+	}
+	for _, row := range r {
+		fmt.Fprintf(out, "  %-*s  %s\n", width, row[0], row[1])
+	}
+}
+
+// addSignature says who made an accepted signature, and where it is logged.
+func (r *rows) addSignature(s v1alpha1.AcceptedSignature) {
 	switch {
 	case s.KeyFingerprint != "":
-		printRow(out, "signed by", "key "+s.KeyFingerprint)
+		r.add("signed by", "key "+s.KeyFingerprint)
 	default:
-		printRow(out, "signed by", s.Subject)
-		printRow(out, "vouched by", s.Issuer)
+		r.add("signed by", s.Subject)
+		r.add("vouched by", s.Issuer)
 	}
-	printRow(out, "format", map[string]string{"cosign": "Cosign v2 (tag)", "bundle": "Sigstore bundle (referrer)"}[s.Format])
+	r.add("format", map[string]string{"cosign": "Cosign v2 (tag)", "bundle": "Sigstore bundle (referrer)"}[s.Format])
 	if log := s.TransparencyLog; log != nil {
 		where := log.URL
 		if where == "" {
@@ -69,18 +92,14 @@ func printSignature(out io.Writer, s v1alpha1.AcceptedSignature) {
 		if log.IntegratedTime != nil {
 			text += ", at " + log.IntegratedTime.UTC().Format(time.RFC3339)
 		}
-		printRow(out, "logged at", text)
+		r.add("logged at", text)
 	}
 	if s.SignedTimestamp != nil {
-		printRow(out, "timestamp", s.SignedTimestamp.UTC().Format(time.RFC3339))
+		r.add("timestamp", s.SignedTimestamp.UTC().Format(time.RFC3339))
 	}
 	for _, x := range s.Extensions {
-		printRow(out, x.Name, x.Value)
+		r.add(x.Name, x.Value)
 	}
-}
-
-func printRow(out io.Writer, name, value string) {
-	fmt.Fprintf(out, "  %-12s %s\n", clean(name), clean(value))
 }
 
 // clean keeps what does not come from here from moving the cursor, adding lines
