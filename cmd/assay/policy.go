@@ -116,6 +116,14 @@ func (f *policyFlags) identities() ([]verify.Identity, error) {
 	case f.issuer == "" && f.issuerRegExp == "":
 		return nil, usageError(tryKeyless, "expected --certificate-oidc-issuer or --certificate-oidc-issuer-regexp beside the identity, found neither: any issuer could vouch for it")
 	}
+	for flag, both := range map[string]bool{
+		"--certificate-identity":    f.identity != "" && f.identityRegExp != "",
+		"--certificate-oidc-issuer": f.issuer != "" && f.issuerRegExp != "",
+	} {
+		if both {
+			return nil, usageError("", "expected %s or %s-regexp, found both", flag, flag)
+		}
+	}
 	spec := verify.IdentitySpec{Issuer: f.issuer, IssuerRegExp: f.issuerRegExp, Subject: f.identity, SubjectRegExp: f.identityRegExp}
 	for _, text := range f.extensions {
 		name, value, ok := strings.Cut(text, "=")

@@ -135,11 +135,19 @@ func (f *targetFlags) parse(r *registryFlags, url string) (target, error) {
 	}
 	repository, err := registry.ParseRepository(rest, r.insecure)
 	if err != nil {
-		return target{}, usageError("", "%v", err)
+		return target{}, usageError(withScheme(url), "%v", err)
 	}
 	selector, err := registry.NewSelector(wanted.version, wanted.tag, wanted.digest, "")
 	if bad := (*registry.SelectorError)(nil); errors.As(err, &bad) {
 		return target{}, usageError("", "--%s: %s", bad.Field, bad.Problem)
 	}
 	return target{repository, selector}, err
+}
+
+// withScheme is what to type instead of a reference without oci://.
+func withScheme(url string) string {
+	if strings.Contains(url, "://") {
+		return ""
+	}
+	return "oci://" + url
 }
