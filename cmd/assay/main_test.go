@@ -17,14 +17,21 @@ var update = flag.Bool("update", false, "write the golden files anew")
 // noon is when the commands run.
 var noon = time.Date(2026, 11, 24, 12, 0, 0, 0, time.UTC)
 
+// runMain is set for a process that is to be the command line itself.
+const runMain = "ASSAY_TEST_RUN_MAIN"
+
 // TestMain keeps the user's own credentials and proxies out.
 func TestMain(m *testing.M) {
+	if os.Getenv(runMain) != "" {
+		main()
+		return
+	}
 	folder, err := os.MkdirTemp("", "assay")
 	if err != nil {
 		panic(err)
 	}
 	for name, value := range map[string]string{
-		"HOME": folder, "DOCKER_CONFIG": folder, "XDG_RUNTIME_DIR": folder, "REGISTRY_AUTH_FILE": "",
+		"DOCKER_CONFIG": folder, "XDG_RUNTIME_DIR": folder, "REGISTRY_AUTH_FILE": "",
 		"HTTP_PROXY": "", "HTTPS_PROXY": "", "http_proxy": "", "https_proxy": "",
 	} {
 		if err := os.Setenv(name, value); err != nil {
@@ -32,6 +39,7 @@ func TestMain(m *testing.M) {
 		}
 	}
 	code := m.Run()
+	stopCluster()
 	_ = os.RemoveAll(folder)
 	os.Exit(code)
 }

@@ -25,6 +25,9 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 		Args:          noArguments,
 		RunE:          func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
+	if t.program != "assay" {
+		root.Annotations = map[string]string{cobra.CommandDisplayNameAnnotation: "kubectl assay"}
+	}
 	root.SetIn(t.in)
 	root.SetOut(t.out)
 	root.SetErr(t.err)
@@ -41,6 +44,8 @@ func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newVerifyCommand(t),
 		newInspectCommand(t),
+		newGetCommand(t),
+		newEventsCommand(t),
 	}
 }
 
