@@ -54,30 +54,40 @@ func (s *Sigstore) Issue(identity Identity, o CertificateOptions) (*Signer, erro
 	if err != nil {
 		return nil, fmt.Errorf("making a key: %w", err)
 	}
-	template, err := o.template(identity, key.Public())
+	certificate, chain, err := s.Certify(identity, key.Public(), o)
 	if err != nil {
-		return nil, fmt.Errorf("describing the certificate: %w", err)
+		return nil, err
+	}
+	return certificateSigner(key, certificate, chain)
+}
+
+// Certify makes a certificate for a public key, whoever has the private one, and
+// returns it with the intermediate certificate and the root.
+func (s *Sigstore) Certify(identity Identity, public crypto.PublicKey, o CertificateOptions) (*x509.Certificate, []*x509.Certificate, error) {
+	template, err := o.template(identity, public)
+	if err != nil {
+		return nil, nil, fmt.Errorf("describing the certificate: %w", err)
 	}
 	if o.Edit != nil {
 		o.Edit(template)
 	}
 	// The first certificate takes the place of RFC 6962's precertificate: the
 	// log signs what is in it, and the second one adds the log's signature.
-	certificate, err := s.ca.issue(template, key.Public())
+	certificate, err := s.ca.issue(template, public)
 	if err != nil {
-		return nil, fmt.Errorf("issuing the certificate: %w", err)
+		return nil, nil, fmt.Errorf("issuing the certificate: %w", err)
 	}
 	if !o.NoSCT {
 		list, err := s.timestamps(certificate, o)
 		if err != nil {
-			return nil, fmt.Errorf("logging the certificate: %w", err)
+			return nil, nil, fmt.Errorf("logging the certificate: %w", err)
 		}
 		template.ExtraExtensions = append(template.ExtraExtensions, list)
-		if certificate, err = s.ca.issue(template, key.Public()); err != nil {
-			return nil, fmt.Errorf("issuing the certificate: %w", err)
+		if certificate, err = s.ca.issue(template, public); err != nil {
+			return nil, nil, fmt.Errorf("issuing the certificate: %w", err)
 		}
 	}
-	return certificateSigner(key, certificate, s.ca.chain())
+	return certificate, s.ca.chain(), nil
 }
 
 func (o CertificateOptions) key() (crypto.Signer, error) {

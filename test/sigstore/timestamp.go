@@ -52,12 +52,18 @@ func (s *Sigstore) makeTSA() (err error) {
 // it, it is as the cosign command line v2 asks for it, and without as others do.
 func (s *Sigstore) Timestamp(message []byte, at time.Time, withCertificate bool) ([]byte, error) {
 	digest := sha256.Sum256(message)
+	return s.AnswerTimestamp(&timestamp.Request{HashAlgorithm: crypto.SHA256, HashedMessage: digest[:], Certificates: withCertificate}, at)
+}
+
+// AnswerTimestamp is the authority's response to a request.
+func (s *Sigstore) AnswerTimestamp(request *timestamp.Request, at time.Time) ([]byte, error) {
 	response, err := (&timestamp.Timestamp{
-		HashAlgorithm:     crypto.SHA256,
-		HashedMessage:     digest[:],
+		HashAlgorithm:     request.HashAlgorithm,
+		HashedMessage:     request.HashedMessage,
+		Nonce:             request.Nonce,
 		Time:              at.UTC(),
 		Policy:            timestampPolicy,
-		AddTSACertificate: withCertificate,
+		AddTSACertificate: request.Certificates,
 	}).CreateResponseWithOpts(s.tsaLeaf, s.tsaKey, crypto.SHA256)
 	if err != nil {
 		return nil, fmt.Errorf("making a timestamp: %w", err)
