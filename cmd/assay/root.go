@@ -42,6 +42,8 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 // commands are those of the command line, in the order of help.
 func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
+		newSignCommand(t),
+		newKeysCommand(t),
 		newVerifyCommand(t),
 		newInspectCommand(t),
 		newGetCommand(t),
