@@ -58,6 +58,7 @@ func refuse(t *testing.T, limits Limits, layers [][]byte, reason Reason, mention
 	if left := leftOver(t, s); len(left) > 0 {
 		t.Errorf("expected nothing on the disk, found %q", left)
 	}
+	refuseToExtract(t, limits, layers, text)
 }
 
 func TestPublishRefusesEntries(t *testing.T) {

@@ -147,6 +147,9 @@ func TestPublishMerges(t *testing.T) {
 			if published.Files != len(c.want) {
 				t.Errorf("expected %d files, found %d", len(c.want), published.Files)
 			}
+			if diff := cmp.Diff(c.want, extract(t, c.layers...)); diff != "" {
+				t.Errorf("extracted (-want +got):\n%s", diff)
+			}
 		})
 	}
 }

@@ -113,13 +113,7 @@ func (s *Store) build(temp string, layers []Layer) (built, error) {
 	}
 	defer spool.Close()
 
-	t := newTree(s.limits, spool)
-	for _, layer := range layers {
-		if err := t.addLayerFile(layer.Path); err != nil {
-			return built{}, err
-		}
-	}
-	files, err := t.files()
+	files, err := merge(s.limits, spool, layers)
 	if err != nil {
 		return built{}, err
 	}

@@ -46,6 +46,19 @@ func newTree(limits Limits, contents io.Writer) *tree {
 	}
 }
 
+// merge reads the layers, in their order, and returns the files of the tree that
+// they make together, sorted by the bytes of their paths. Their contents go to
+// spool, at the offsets that the files say.
+func merge(limits Limits, spool io.Writer, layers []Layer) ([]file, error) {
+	t := newTree(limits, spool)
+	for _, layer := range layers {
+		if err := t.addLayerFile(layer.Path); err != nil {
+			return nil, err
+		}
+	}
+	return t.files()
+}
+
 // addLayerFile adds the layer in the file at path.
 func (t *tree) addLayerFile(path string) error {
 	f, err := os.Open(path)
