@@ -78,6 +78,11 @@ func (p *Pool) Close() { p.ways.each((*http.Transport).CloseIdleConnections) }
 
 // Client speaks to one repository, for one attempt.
 type Client struct {
+	// Progress, if it is not nil, is told of every part of a layer that Fetch
+	// has read: the bytes so far, and those that the manifest announces for all
+	// layers together. It is called from the goroutine of Fetch, which waits.
+	Progress func(done, total int64)
+
 	pool        *Pool
 	repo        Repository
 	credentials Credentials

@@ -4,6 +4,7 @@ import (
 	"context"
 	"encoding/json"
 	"errors"
+	"io"
 	"io/fs"
 	"maps"
 	"os"
@@ -189,10 +190,11 @@ func (c *Client) pull(ctx context.Context, r Revision, layers []descriptor, dir 
 			return nil, errorf(ArtifactTooLarge, "%s: expected at most %d bytes of compressed layers (--artifact-max-bytes), the manifest announces more", r, maxBytes)
 		}
 	}
+	told := &progress{tell: c.Progress, total: total}
 	paths := make([]string, 0, len(layers))
 	for i, l := range layers {
 		path := filepath.Join(dir, "layer-"+strconv.Itoa(i))
-		if err := c.pullLayer(ctx, l, path); err != nil {
+		if err := c.pullLayer(ctx, l, path, told); err != nil {
 			return nil, err
 		}
 		paths = append(paths, path)
@@ -200,12 +202,26 @@ func (c *Client) pull(ctx context.Context, r Revision, layers []descriptor, dir 
 	return paths, nil
 }
 
-func (c *Client) pullLayer(ctx context.Context, l descriptor, path string) error {
+// progress counts what is written, for Client.Progress.
+type progress struct {
+	tell        func(done, total int64)
+	done, total int64
+}
+
+func (p *progress) Write(b []byte) (int, error) {
+	p.done += int64(len(b))
+	if p.tell != nil {
+		p.tell(p.done, p.total)
+	}
+	return len(b), nil
+}
+
+func (c *Client) pullLayer(ctx context.Context, l descriptor, path string, told *progress) error {
 	f, err := os.OpenFile(path, os.O_CREATE|os.O_EXCL|os.O_WRONLY, 0o600)
 	if err != nil {
 		return storageError(l.Digest, err)
 	}
-	if err := c.blob(ctx, l.Digest, l.Size, f); err != nil {
+	if err := c.blob(ctx, l.Digest, l.Size, io.MultiWriter(f, told)); err != nil {
 		_ = f.Close()
 		return err
 	}

@@ -60,7 +60,15 @@ func TestFetch(t *testing.T) {
 			})
 			server.Reset()
 			dir := t.TempDir()
-			content, err := client(t, newPool(t), server, "app").Fetch(t.Context(), verified(t, digest), Revision{"1.0.0", digest}, dir, 1<<20)
+			var done, total, size int64
+			c := client(t, newPool(t), server, "app")
+			c.Progress = func(d, of int64) {
+				if d <= done {
+					t.Errorf("progress: expected more than %d bytes, found %d", done, d)
+				}
+				done, total = d, of
+			}
+			content, err := c.Fetch(t.Context(), verified(t, digest), Revision{"1.0.0", digest}, dir, 1<<20)
 			if err != nil {
 				t.Fatal(err)
 			}
@@ -72,9 +80,13 @@ func TestFetch(t *testing.T) {
 				if found, err := os.ReadFile(content.Layers[i]); err != nil || string(found) != string(want) {
 					t.Errorf("layer %d: %v, %d bytes", i, err, len(found))
 				}
+				size += int64(len(want))
 				if filepath.Dir(content.Layers[i]) != dir {
 					t.Errorf("layer %d is elsewhere: %s", i, content.Layers[i])
 				}
+			}
+			if done != size || total != size {
+				t.Errorf("progress: expected %d of %d bytes at the end, found %d of %d", size, size, done, total)
 			}
 			want := map[string]string{"org.opencontainers.image.version": "1.0.0", "org.opencontainers.image.source": "https://example.com"}
 			if diff := cmp.Diff(want, content.Annotations); diff != "" {
