@@ -31,5 +31,5 @@ var fetchMutants = in("internal/registry/fetch.go",
 	breaks("layer-of-a-negative-size", `if !digestPattern.MatchString(l.Digest) || l.Size < 0 {`, `if !digestPattern.MatchString(l.Digest) {`, "TestFetchRefusesManifests"),
 	breaks("layers-too-large", `total > maxBytes {`, `total > 2*maxBytes {`, "TestFetchRefusesManifests"),
 	breaks("layers-of-overflowing-sizes", `total += min(l.Size, maxBytes+1);`, `total += l.Size;`, "TestSizesThatOverflow"),
-	breaks("layer-not-read", `if err := c.blob(ctx, l.Digest, l.Size, f); err != nil {`, `if err := c.blob(ctx, l.Digest, l.Size, f); err != nil && f == nil {`, "TestFetchRefusesManifests"),
+	breaks("layer-not-read", `if err := c.blob(ctx, l.Digest, l.Size, io.MultiWriter(f, told)); err != nil {`, `if err := c.blob(ctx, l.Digest, l.Size, io.MultiWriter(f, told)); err != nil && f == nil {`, "TestFetchRefusesManifests"),
 )

@@ -34,7 +34,7 @@ func Extract(ctx context.Context, v verify.Verified, layers []Layer, dir string,
 	if v.IsZero() {
 		return Extracted{}, invalid("expected a verified digest, found none")
 	}
-	limits, err = limits.withDefaults()
+	limits, err = limits.WithDefaults()
 	if err != nil {
 		return Extracted{}, err
 	}
@@ -104,7 +104,7 @@ func extractFile(root *os.Root, f file, contents io.ReaderAt) error {
 // would be refused. It writes nothing, and proves nothing. The error is an
 // *Error of any [Reason], or another one for limits out of bounds.
 func Preview(layers []Layer, limits Limits) (Extracted, error) {
-	limits, err := limits.withDefaults()
+	limits, err := limits.WithDefaults()
 	if err != nil {
 		return Extracted{}, err
 	}

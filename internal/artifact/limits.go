@@ -44,9 +44,9 @@ const (
 	overheadBytesOnce = 1 << 20
 )
 
-// withDefaults returns l with its zero fields filled in, or an error that names
+// WithDefaults returns l with its zero fields filled in, or an error that names
 // the field that is out of bounds.
-func (l Limits) withDefaults() (Limits, error) {
+func (l Limits) WithDefaults() (Limits, error) {
 	if l.ArchiveBytes < 0 || l.ArchiveBytes > maxArchiveBytes {
 		return l, fmt.Errorf("Limits.ArchiveBytes: expected 0 to %d, found %d", int64(maxArchiveBytes), l.ArchiveBytes)
 	}

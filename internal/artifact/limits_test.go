@@ -166,7 +166,7 @@ func TestMeterReadsOneByteMore(t *testing.T) {
 }
 
 func TestLimitsDefaults(t *testing.T) {
-	got, err := Limits{}.withDefaults()
+	got, err := Limits{}.WithDefaults()
 	if err != nil {
 		t.Fatal(err)
 	}

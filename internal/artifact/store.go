@@ -70,7 +70,7 @@ type shelf struct {
 // [ReasonStorageFailed] when the disk fails, and another one for options out of
 // bounds.
 func NewStore(o Options) (*Store, error) {
-	limits, err := o.Limits.withDefaults()
+	limits, err := o.Limits.WithDefaults()
 	if err != nil {
 		return nil, err
 	}
