@@ -62,8 +62,7 @@ func (a *archiver) visit(path string, found fs.DirEntry, err error) error {
 		a.skipped[relative] = true
 		return nil
 	}
-	// The root may be a symbolic link; what it leads to is what is packed.
-	info, err := os.Stat(path)
+	info, err := found.Info()
 	if err != nil {
 		return err
 	}

@@ -60,7 +60,8 @@ type layerSpec struct {
 	ignore []string
 }
 
-// folder is the absolute path of what is packed.
+// folder is the absolute path of what is packed, behind all symbolic links: a
+// walk would take one for a thing to skip.
 func folder(o Options) (string, error) {
 	dir, err := filepath.Abs(o.Dir)
 	if err != nil {
@@ -76,7 +77,7 @@ func folder(o Options) (string, error) {
 	if !info.IsDir() {
 		return "", fmt.Errorf("expected a folder, found the file %q: %w", o.Dir, ErrFolder)
 	}
-	return dir, nil
+	return filepath.EvalSymlinks(dir)
 }
 
 func (o Options) kind(dir string) (kind, error) {
