@@ -12,6 +12,7 @@ import (
 
 // outputFlag is -o.
 type outputFlag struct {
+	name    string
 	format  string
 	formats []string
 }
@@ -19,8 +20,14 @@ type outputFlag struct {
 // addOutputFlag defines -o with the formats that a command knows, beside the
 // one for people, which is the default.
 func addOutputFlag(s *pflag.FlagSet, formats ...string) *outputFlag {
-	o := &outputFlag{formats: formats}
-	s.StringVarP(&o.format, "output", "o", "", "format of the output: "+strings.Join(formats, ", ")+"; default: for people")
+	return addNamedOutputFlag(s, "output", formats...)
+}
+
+// addNamedOutputFlag defines it under another name, for a command whose --output
+// is something else.
+func addNamedOutputFlag(s *pflag.FlagSet, name string, formats ...string) *outputFlag {
+	o := &outputFlag{name: name, formats: formats}
+	s.StringVarP(&o.format, name, "o", "", "format of the output: "+strings.Join(formats, ", ")+"; default: for people")
 	return o
 }
 
@@ -29,7 +36,7 @@ func (o *outputFlag) check() error {
 	if o.format == "" || slices.Contains(o.formats, o.format) {
 		return nil
 	}
-	return usageError("", "--output: expected %s, found %.100q", strings.Join(o.formats, ", "), o.format)
+	return usageError("", "-o, --%s: expected %s, found %.100q", o.name, strings.Join(o.formats, ", "), o.format)
 }
 
 // print writes value as JSON or YAML, or, where neither is asked for, calls

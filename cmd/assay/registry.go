@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net/http"
 	"net/netip"
 	"strings"
 	"time"
@@ -93,7 +94,27 @@ func (f *registryFlags) writer(ctx context.Context, repo registry.Repository) ([
 		remote.WithContext(ctx),
 		remote.WithAuth(authn.FromConfig(config)),
 		remote.WithUserAgent(userAgent()),
+		remote.WithTransport(f.transport()),
 	}, nil
+}
+
+// transport is the way to a registry that is written to.
+func (f *registryFlags) transport() http.RoundTripper {
+	if f.insecure {
+		return remote.DefaultTransport
+	}
+	return onlyHTTPS{remote.DefaultTransport}
+}
+
+// onlyHTTPS refuses plain HTTP: go-containerregistry falls back to it where a
+// registry is on this machine or in a private network, with the credentials.
+type onlyHTTPS struct{ http.RoundTripper }
+
+func (o onlyHTTPS) RoundTrip(r *http.Request) (*http.Response, error) {
+	if r.URL.Scheme != "https" {
+		return nil, fmt.Errorf("expected HTTPS, found that %s wants plain HTTP: add --insecure if that is meant", r.URL.Host)
+	}
+	return o.RoundTripper.RoundTrip(r)
 }
 
 // targetFlags say which revision of a repository is meant, beside what the URL

@@ -44,6 +44,8 @@ func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
 		newSignCommand(t),
 		newKeysCommand(t),
+		newPushCommand(t),
+		newPullCommand(t),
 		newVerifyCommand(t),
 		newInspectCommand(t),
 		newGetCommand(t),

@@ -32,6 +32,7 @@ func (s *Syncer) Check(ctx context.Context, r Request) (Outcome, error) {
 func (s *Syncer) Pull(ctx context.Context, r Request, dir string) (Outcome, registry.Content, error) {
 	client := s.Pool.Client(r.Repository, r.Credentials)
 	defer client.Close()
+	client.Progress = s.Progress
 	revision, err := s.selected(ctx, client, r)
 	if err != nil {
 		return Outcome{Revision: revision}, registry.Content{}, err

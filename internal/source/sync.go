@@ -20,6 +20,9 @@ type Syncer struct {
 	MaxLayerBytes int64
 	// Observe is told how long each step took. Optional.
 	Observe func(step Step, took time.Duration)
+	// Progress is told how far Pull is with the layers: see registry.Client.
+	// Optional.
+	Progress func(done, total int64)
 	// Now is the clock.
 	Now func() time.Time
 }
