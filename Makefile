@@ -40,9 +40,19 @@ run: build-controller ## the whole system on loopback, with signed and unsigned 
 controlplane: ## etcd, kube-apiserver and kubectl, once; prints their folder
 	@hack/controlplane/build.sh
 
+.PHONY: sigstore
+sigstore: ## a Sigstore and two releases of Cosign to test against, once; prints their folder
+	@hack/sigstore/build.sh
+
+# Where they cannot be built, only the tests that need them are left out, unless
+# ASSAY_INTEROP=require.
+.PHONY: try-sigstore
+try-sigstore:
+	@hack/sigstore/build.sh || { echo "WARNING: no Sigstore to test against, so test/interop will test nothing" >&2; [ "$${ASSAY_INTEROP:-}" != require ]; }
+
 # The fuzz tests come first, so that the test runner's summary is last.
 .PHONY: test
-test: controlplane ## all tests, with the race detector where there is a C compiler, and each fuzz test for 300 inputs
+test: controlplane try-sigstore ## all tests, with the race detector where there is a C compiler, and each fuzz test for 300 inputs
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	$(if $(RACE),CGO_ENABLED=1) hack/fuzz.sh 300x $(RACE)
 	$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 30m ./...

@@ -1,0 +1,2 @@
+// Package uidp is empty: see go.mod.
+package uidp
