@@ -12,6 +12,7 @@ import (
 
 	ct "github.com/google/certificate-transparency-go"
 	"github.com/google/certificate-transparency-go/tls"
+	ctx509 "github.com/google/certificate-transparency-go/x509"
 	"github.com/google/certificate-transparency-go/x509util"
 )
 
@@ -33,7 +34,7 @@ func (s *Sigstore) timestamps(certificate *x509.Certificate, o CertificateOption
 	if at.IsZero() {
 		at = certificate.NotBefore
 	}
-	sct, err := log.sct(certificate, s.ca.intermediate, at)
+	sct, err := log.sct(certificate.RawTBSCertificate, s.ca.intermediate, at)
 	if err != nil {
 		return pkix.Extension{}, err
 	}
@@ -55,12 +56,23 @@ func (s *Sigstore) timestamps(certificate *x509.Certificate, o CertificateOption
 	return pkix.Extension{Id: sctListOID, Value: value}, nil
 }
 
-// sct is the log's promise to hold the certificate.
+// LogPrecertificate is the log's promise to hold a certificate that is still to
+// be issued. The precertificate has what that one will have, and the poison
+// extension of RFC 6962 instead of the promise.
+func (s *Sigstore) LogPrecertificate(precertificate, issuer *x509.Certificate, at time.Time) (*ct.SignedCertificateTimestamp, error) {
+	content, err := ctx509.RemoveCTPoison(precertificate.RawTBSCertificate)
+	if err != nil {
+		return nil, fmt.Errorf("reading the precertificate: %w", err)
+	}
+	return s.sct(content, issuer, at)
+}
+
+// sct is the log's promise to hold a certificate with this content.
 //
 // RFC 6962 3.2: "issuer_key_hash" is the SHA-256 hash of the issuer's public
 // key, and "tbs_certificate" the certificate without signature, and without the
 // extensions for the poison and for the list of timestamps.
-func (s *Sigstore) sct(certificate, issuer *x509.Certificate, at time.Time) (*ct.SignedCertificateTimestamp, error) {
+func (s *Sigstore) sct(content []byte, issuer *x509.Certificate, at time.Time) (*ct.SignedCertificateTimestamp, error) {
 	public, err := x509.MarshalPKIXPublicKey(s.ctlog.Public())
 	if err != nil {
 		return nil, err
@@ -78,7 +90,7 @@ func (s *Sigstore) sct(certificate, issuer *x509.Certificate, at time.Time) (*ct
 			Timestamp: sct.Timestamp,
 			PrecertEntry: &ct.PreCert{
 				IssuerKeyHash:  sha256.Sum256(issuer.RawSubjectPublicKeyInfo),
-				TBSCertificate: certificate.RawTBSCertificate,
+				TBSCertificate: content,
 			},
 		},
 	}})

@@ -27,12 +27,16 @@ import (
 	"golang.org/x/mod/sumdb/note"
 )
 
+// Rekor1Tree is the number of the tree that is active in the log of the Rekor v1
+// kind.
+const Rekor1Tree = 1193050959916656506
+
+// Rekor2Origin is what the checkpoints of the log of the Rekor v2 kind name it.
+const Rekor2Origin = rekor2Host
+
 const (
 	rekor1Host = "rekor.sigstore.example"
 	rekor2Host = "log.sigstore.example"
-
-	// rekor1Tree is the number of the tree that is active.
-	rekor1Tree = 1193050959916656506
 
 	// rekor1Before is how many entries are in the trees that the log had
 	// before: as with the public instance, an index in the log is not the index
@@ -152,7 +156,7 @@ func (r *rekor1) checkpoint(proof *rekorpb.InclusionProof) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	return util.CreateAndSignCheckpoint(context.Background(), rekor1Host, rekor1Tree,
+	return util.CreateAndSignCheckpoint(context.Background(), rekor1Host, Rekor1Tree,
 		uint64(proof.GetTreeSize()), proof.GetRootHash(), signer)
 }
 

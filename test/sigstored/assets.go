@@ -1,0 +1,44 @@
+package sigstored
+
+import (
+	"bytes"
+	"fmt"
+	"io"
+	"os"
+	"os/exec"
+	"path/filepath"
+	"strings"
+
+	"github.com/assay-dev/assay/test/controlplane"
+)
+
+// UnavailableError says that the programs are not there and cannot be built, as
+// on a machine that reaches no module proxy.
+type UnavailableError struct{ Err error }
+
+func (e *UnavailableError) Error() string {
+	return fmt.Sprintf("no Sigstore to test against: %v", e.Err)
+}
+
+func (e *UnavailableError) Unwrap() error { return e.Err }
+
+// Required reports whether tests must fail where the programs cannot be built,
+// instead of being skipped: whether ASSAY_INTEROP is "require".
+func Required() bool { return os.Getenv("ASSAY_INTEROP") == "require" }
+
+// Assets returns the folder of the programs, which hack/sigstore/build.sh makes,
+// once, in ten minutes, telling progress about it. The error is an
+// *UnavailableError.
+func Assets(progress io.Writer) (string, error) {
+	root, err := controlplane.Root()
+	if err != nil {
+		return "", &UnavailableError{Err: err}
+	}
+	var out bytes.Buffer
+	cmd := exec.Command(filepath.Join(root, "hack", "sigstore", "build.sh"))
+	cmd.Stdout, cmd.Stderr = &out, progress
+	if err := cmd.Run(); err != nil {
+		return "", &UnavailableError{Err: fmt.Errorf("building the programs: %w", err)}
+	}
+	return strings.TrimSpace(out.String()), nil
+}
