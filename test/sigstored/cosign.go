@@ -7,7 +7,6 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
-	"strings"
 )
 
 // Cosign is a release of Cosign.
@@ -46,12 +45,12 @@ func (s *Stack) Command(ctx context.Context, release Cosign, args ...string) *ex
 
 // Cosign runs a command of Cosign, and returns what it printed to standard
 // output. The error has what it printed to standard error.
-func (s *Stack) Cosign(ctx context.Context, release Cosign, args ...string) ([]byte, error) {
-	cmd := s.Command(ctx, release, args...)
+func (s *Stack) Cosign(ctx context.Context, release Cosign, command string, args ...string) ([]byte, error) {
+	cmd := s.Command(ctx, release, append([]string{command}, args...)...)
 	var out, problems bytes.Buffer
 	cmd.Stdout, cmd.Stderr = &out, &problems
 	if err := cmd.Run(); err != nil {
-		return out.Bytes(), fmt.Errorf("%s %s: %w: %s", release, strings.Join(args, " "), err, problems.String())
+		return out.Bytes(), fmt.Errorf("%s %s: %w: %s", release, command, err, problems.String())
 	}
 	return out.Bytes(), nil
 }

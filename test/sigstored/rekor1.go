@@ -70,6 +70,7 @@ func (r *rekor1) create(w http.ResponseWriter, request *http.Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	w.Header().Set("Location", "/api/v1/log/entries/"+id)
+	w.Header().Set("ETag", id) // By which clients find the entry in the answer.
 	if _, ok := r.entries[id]; ok {
 		refuse(w, http.StatusConflict, "an equivalent entry already exists in the transparency log with UUID "+id)
 		return
