@@ -23,13 +23,18 @@ type method struct {
 // sign signs what was pushed, and returns what is found there.
 func (m method) sign(t *testing.T, p pushed, flags ...string) []verify.Signature {
 	t.Helper()
-	args := slices.Concat([]string{"--allow-http-registry"}, m.flags(t), flags, []string{p.reference()})
-	cosign(t, m.release, "sign", args...)
+	cosign(t, m.release, "sign", m.args(t, p, flags...)...)
 	found := p.signatures(t)
 	if len(found) != 1 || found[0].Format != m.format {
 		t.Fatalf("expected one signature of format %s, found %+v", m.format, found)
 	}
 	return found
+}
+
+// args are the arguments to sign what was pushed.
+func (m method) args(t *testing.T, p pushed, flags ...string) []string {
+	t.Helper()
+	return slices.Concat([]string{"--allow-http-registry"}, m.flags(t), flags, []string{p.reference()})
 }
 
 // mode is what a policy can require of the log.
