@@ -142,11 +142,13 @@ func write(e ...edit) *unstructured.Unstructured {
 // the refusal says, by field.
 func ask(t *testing.T, obj *unstructured.Unstructured) (refusals map[string][]string) {
 	t.Helper()
+	asked := obj.DeepCopy()
 	err := kube.Create(background, obj, client.DryRunAll, client.FieldValidation(metav1.FieldValidationIgnore))
-	if err == nil {
-		return nil
+	if err != nil {
+		refusals = refusalsOf(t, err)
 	}
-	return refusalsOf(t, err)
+	sameOffline(t, asked, obj, refusals)
+	return refusals
 }
 
 // unchecked is what the API server adds where a missing or overlong value kept
