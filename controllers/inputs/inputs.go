@@ -85,7 +85,10 @@ func (r Reader) credentials(ctx context.Context, obj *v1alpha1.ModuleSource, rep
 // stays out: it may change from one attempt to the next.
 func unreadable(reason, field, kind, name string, err error) *source.Error {
 	why := "the API server did not answer with it"
+	var told *UnreadableError
 	switch {
+	case errors.As(err, &told):
+		why = told.Why
 	case apierrors.IsNotFound(err):
 		why = "it does not exist in this namespace"
 	case apierrors.IsForbidden(err):
@@ -93,6 +96,21 @@ func unreadable(reason, field, kind, name string, err error) *source.Error {
 	}
 	return Failure(source.Transient, reason, "spec.%s: %s %q: %s", field, kind, name, why)
 }
+
+// UnreadableError is an error of [Reader.Objects] that says itself why an object
+// cannot be read, where it is not an API server that was asked.
+type UnreadableError struct {
+	// Why completes a sentence about the object. It is the same on every
+	// attempt, and holds nothing of the object's content.
+	Why string
+	// Err is an error of the kind NotFound where the object does not exist.
+	Err error
+}
+
+func (e *UnreadableError) Error() string { return e.Why }
+
+// Unwrap returns Err.
+func (e *UnreadableError) Unwrap() error { return e.Err }
 
 func invalidSpec(field, problem string) *source.Error {
 	return Failure(source.Invalid, v1alpha1.ReasonInvalidSpec, "spec.%s: %s", field, problem)
