@@ -2,6 +2,7 @@ package inputs
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"maps"
 	"slices"
@@ -56,6 +57,9 @@ func (t *trustedRoots) get(ctx context.Context, field string, ref *v1alpha1.Trus
 func (t *trustedRoots) load(ctx context.Context, field string, ref v1alpha1.TrustedRootReference) (*verify.TrustedRoot, *source.Error) {
 	if ref.Name == "" {
 		root, err := t.reader.DefaultRoot()
+		if told := (*UnreadableError)(nil); errors.As(err, &told) {
+			return nil, Failure(source.Transient, v1alpha1.ReasonTrustUnavailable, "spec.%s: none is named, and %s", field, told.Why)
+		}
 		if err != nil {
 			return nil, Failure(source.Transient, v1alpha1.ReasonTrustUnavailable, "spec.%s: none is named, and the controller has %v", field, err)
 		}
