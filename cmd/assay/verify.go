@@ -20,26 +20,30 @@ func newVerifyCommand(t *terminal) *cobra.Command {
 		wanted *targetFlags
 		policy *policyFlags
 		output *outputFlag
+		files  *filesFlags
 	)
 	c := &cobra.Command{
-		Use:   "verify oci://REPOSITORY",
-		Short: "Verify the signatures of a module",
+		Use:   "verify (oci://REPOSITORY | -f FILE|DIR|-)",
+		Short: "Verify the signatures of a module, or of all that manifests name",
 		Long: `verify resolves a version once, collects all signatures of that digest, in both of
 Cosign's formats, and judges them as the controller does.
+
+With -f it does so for every ModuleSource in manifests, which is the check of a
+pull request: what is written is validated as the API server would, strictly, and
+what it names is taken from the same manifests, --secret and --configmap, or a
+cluster (--kubeconfig). Where spec.secretRef cannot be read, your own Docker
+configuration is taken.
 
 It exits with 0 when the module is verified, 1 when it is refused, 2 when it could
 not be judged, and 3 when the command line makes no sense.`,
 		Example: `  assay verify oci://ghcr.io/my-org/modules/app --version 1.0.0 --cosign-key cosign.pub
   assay verify oci://ghcr.io/stefanprodan/modules/podinfo \
     --certificate-identity-regexp 'https://github\.com/stefanprodan/podinfo/.*' \
-    --certificate-oidc-issuer https://token.actions.githubusercontent.com`,
-		Args: arguments("oci://REPOSITORY"),
+    --certificate-oidc-issuer https://token.actions.githubusercontent.com
+  assay verify -f ./deploy --secret release-key=cosign.pub
+  kustomize build ./overlays/production | assay verify -f - -o github`,
 		RunE: func(c *cobra.Command, args []string) error {
 			if err := output.check(); err != nil {
-				return err
-			}
-			g, err := wanted.parse(remote, args[0])
-			if err != nil {
 				return err
 			}
 			ctx, cancel, err := remote.deadline(c.Context())
@@ -47,13 +51,26 @@ not be judged, and 3 when the command line makes no sense.`,
 				return err
 			}
 			defer cancel()
+			if ofFiles, err := files.wanted(c.Flags(), args); err != nil {
+				return err
+			} else if ofFiles {
+				return verifyFiles(ctx, t, files)
+			}
+			if err := arguments("oci://REPOSITORY")(c, args); err != nil {
+				return err
+			}
+			g, err := wanted.parse(remote, args[0])
+			if err != nil {
+				return err
+			}
 			return verifyOne(ctx, t, remote, policy, output, g)
 		},
 	}
 	wanted = addTargetFlags(c.Flags())
 	policy = addPolicyFlags(c.Flags())
 	remote = addRegistryFlags(c.Flags())
-	output = addOutputFlag(c.Flags(), "json", "yaml")
+	output = addOutputFlag(c.Flags(), append([]string{"json", "yaml"}, formatsOfFiles...)...)
+	files = addFilesFlags(c.Flags(), remote, policy.roots, output)
 	return c
 }
 

@@ -46,20 +46,36 @@ func (m moduleSource) notes() []Note {
 	if spec.Insecure {
 		notes = append(notes, m.note(Warning, "spec.insecure", "plain HTTP: others on the way see what is pulled, and can keep new versions back"))
 	}
+	notes = append(notes, m.withoutLog()...)
 	for i, authority := range spec.Verify.Authorities {
-		notes = append(notes, m.authorityNotes(fmt.Sprintf("spec.verify.authorities[%d]", i), authority)...)
+		notes = append(notes, m.identityNotes(fmt.Sprintf("spec.verify.authorities[%d]", i), authority)...)
 	}
 	return notes
 }
 
-func (m moduleSource) authorityNotes(path string, authority v1alpha1.Authority) []Note {
-	var notes []Note
-	if authority.TransparencyLog == v1alpha1.TransparencyLogIgnore {
-		notes = append(notes, m.note(Warning, path+".transparencyLog", "Ignore: no log needs to know of a signature, so that nobody would notice one by a thief of the key"))
+// withoutLog is one note for all authorities that need no log.
+func (m moduleSource) withoutLog() []Note {
+	var at string
+	var names []string
+	for i, authority := range m.typed.Spec.Verify.Authorities {
+		if authority.TransparencyLog != v1alpha1.TransparencyLogIgnore {
+			continue
+		}
+		if names = append(names, authority.Name); at == "" {
+			at = fmt.Sprintf("spec.verify.authorities[%d].transparencyLog", i)
+		}
 	}
+	if at == "" {
+		return nil
+	}
+	return []Note{m.note(Warning, at, "Ignore (%s): no log has to know of a signature, so that one by a thief would leave no trace", strings.Join(names, ", "))}
+}
+
+func (m moduleSource) identityNotes(path string, authority v1alpha1.Authority) []Note {
 	if authority.Keyless == nil {
-		return notes
+		return nil
 	}
+	var notes []Note
 	for i, identity := range authority.Keyless.Identities {
 		at := fmt.Sprintf("%s.keyless.identities[%d]", path, i)
 		if matchesAnything(identity.IssuerRegExp) {
