@@ -33,12 +33,15 @@ type (
 		Line      int          `xml:"line,attr,omitempty"`
 		Failure   *junitResult `xml:"failure"`
 		Error     *junitResult `xml:"error"`
-		Output    string       `xml:"system-out,omitempty"`
+		Output    *junitText   `xml:"system-out"`
 	}
 	junitResult struct {
 		Type    string `xml:"type,attr"`
 		Message string `xml:"message,attr"`
-		Text    string `xml:",chardata"`
+		Text    string `xml:",cdata"`
+	}
+	junitText struct {
+		Text string `xml:",cdata"`
 	}
 )
 
@@ -100,7 +103,9 @@ func caseOf(r manifests.Result) junitCase {
 	for _, n := range r.Notes {
 		output = append(output, fmt.Sprintf("%s: %s: %s: %s", clean(n.String()), n.Level, n.Field, clean(n.Message)))
 	}
-	c.Output = strings.Join(output, "\n")
+	if len(output) > 0 {
+		c.Output = &junitText{strings.Join(output, "\n")}
+	}
 	if len(r.Problems) == 0 {
 		return c
 	}

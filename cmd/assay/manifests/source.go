@@ -2,8 +2,6 @@ package manifests
 
 import (
 	"context"
-	"fmt"
-	"strings"
 
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/validation/field"
@@ -81,12 +79,12 @@ func (o *Object) typeProblems() []Problem {
 	return problems
 }
 
-// wording is what the API server says, without the mention of a value that is an
-// object, which it does not show.
+// wording is what the API server says, without the mention of a value that it does
+// not show.
 func wording(err *field.Error) string {
 	text := err.ErrorBody()
-	for _, kind := range []string{"object", "array"} {
-		text = strings.TrimPrefix(text, fmt.Sprintf("%s: %q: ", field.ErrorTypeInvalid, kind))
+	if err.Type == field.ErrorTypeInvalid && err.Detail != "" && (err.BadValue == nil || err.BadValue == any(field.OmitValueType{})) {
+		text = err.Detail
 	}
 	return printable(text, 800)
 }
