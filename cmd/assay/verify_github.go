@@ -87,5 +87,8 @@ var (
 func escapeData(text string) string     { return dataEscapes.Replace(text) }
 func escapeProperty(text string) string { return propertyEscapes.Replace(clean(text)) }
 
-// harmless is text at the beginning of a line that must not be a command.
-func harmless(text string) string { return strings.ReplaceAll(clean(text), "::", ": :") }
+// harmless is text that must not be a command: one begins a line, and one of the old
+// form stands anywhere.
+func harmless(text string) string {
+	return strings.NewReplacer("::", ": :", "##[", "## [").Replace(clean(text))
+}

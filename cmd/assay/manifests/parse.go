@@ -76,7 +76,9 @@ func (p *parser) document(d document) {
 		return
 	}
 	if err := decoder.Decode(&second); !errors.Is(err, io.EOF) {
-		p.problem(d.offset+max(second.Line, 1), "expected one document up to ---, found another one in it, which kubectl would drop: write --- before it")
+		// Only after ... can there be another.
+		end := bytes.Count(d.text[:max(bytes.Index(d.text, []byte("\n...")), 0)], []byte("\n"))
+		p.problem(d.offset+end+2, "expected the end of the document after ..., where kubectl would drop what follows, found something: write --- instead")
 		return
 	}
 	if len(root.Content) != 1 || root.Content[0].Kind != yaml.MappingNode {

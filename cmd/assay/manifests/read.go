@@ -95,7 +95,9 @@ func (s *Set) folder(name string) error {
 		case entry.IsDir() || strings.HasPrefix(entry.Name(), "."):
 			return nil
 		case isKustomization(entry.Name()):
-			s.Kustomizations = append(s.Kustomizations, path.Dir(shown))
+			if s.isFirst(shown) {
+				s.Kustomizations = append(s.Kustomizations, path.Dir(shown))
+			}
 			return nil
 		case !isManifest(entry.Name()):
 			return nil
@@ -112,22 +114,28 @@ func (s *Set) folder(name string) error {
 // itself.
 func (s *Set) link(root *os.Root, at, shown string) error {
 	info, err := root.Stat(at)
-	if err != nil {
+	if err != nil && s.isFirst(shown) {
 		s.Problems = append(s.Problems, Problem{Position: Position{File: shown},
 			Message: "expected a symbolic link to a file in the folder that is checked, found one that leads out of it, or nowhere: name what it leads to with -f"})
-		return nil
 	}
-	if !info.Mode().IsRegular() {
+	if err != nil || !info.Mode().IsRegular() {
 		return nil
 	}
 	return s.read(shown, func() (io.ReadCloser, error) { return root.Open(at) })
 }
 
+// isFirst reports whether a file is met for the first time: folders that are named
+// may hold each other.
+func (s *Set) isFirst(name string) bool {
+	before := s.seen[name]
+	s.seen[name] = true
+	return !before
+}
+
 func (s *Set) read(name string, open func() (io.ReadCloser, error)) error {
-	if s.seen[name] {
+	if !s.isFirst(name) {
 		return nil
 	}
-	s.seen[name] = true
 	if s.Files++; s.Files > maxFiles {
 		return fmt.Errorf("expected at most %d files, found more: name fewer folders", maxFiles)
 	}
