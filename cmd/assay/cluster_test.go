@@ -262,7 +262,9 @@ func TestWatch(t *testing.T) {
 		w := &watcher{}
 		term, _, _ := fakeTerminal()
 		term.now, term.out, term.err = time.Now, w, w
-		go func() { codes <- run(ctx, term, append(args, "--kubeconfig", kubeconfig, "--namespace", "watched", "--watch")) }()
+		go func() {
+			codes <- run(ctx, term, append(args, "--kubeconfig", kubeconfig, "--namespace", "watched", "--watch"))
+		}()
 		return w
 	}
 	shows := func(w *watcher, what string) {

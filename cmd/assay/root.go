@@ -42,10 +42,10 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 // commands are those of the command line, in the order of help.
 func commands(t *terminal) []*cobra.Command {
 	return []*cobra.Command{
-		newSignCommand(t),
-		newKeysCommand(t),
 		newPushCommand(t),
 		newPullCommand(t),
+		newSignCommand(t),
+		newKeysCommand(t),
 		newVerifyCommand(t),
 		newInspectCommand(t),
 		newGetCommand(t),

@@ -37,7 +37,9 @@ func newTable(header ...string) *table {
 // add adds a row.
 func (b *table) add(cells ...cell) {
 	for i := range cells {
-		cells[i].text = clean(cells[i].text)
+		if cells[i].text = clean(cells[i].text); cells[i].text == "" {
+			cells[i].text = "-"
+		}
 		if i == len(b.widths) {
 			b.widths = append(b.widths, 0)
 		}

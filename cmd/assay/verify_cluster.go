@@ -11,12 +11,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
-// clusterFlags say which cluster Secrets and ConfigMaps are read from.
-type clusterFlags struct{ kubeconfig, context string }
+// otherCluster says which cluster Secrets and ConfigMaps are read from.
+type otherCluster struct{ kubeconfig, context string }
 
 // reader reads from the cluster, and what messages call it; nil where neither
 // flag asks for one. Nobody is asked yet.
-func (f clusterFlags) reader() (client.Reader, string, error) {
+func (f otherCluster) reader() (client.Reader, string, error) {
 	if f.kubeconfig == "" && f.context == "" {
 		return nil, "", nil
 	}

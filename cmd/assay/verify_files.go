@@ -25,7 +25,7 @@ type filesFlags struct {
 	names      []string
 	secrets    []string
 	configMaps []string
-	cluster    clusterFlags
+	cluster    otherCluster
 	namespace  string
 	concurrent int
 	dialAllow  []string

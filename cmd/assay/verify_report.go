@@ -3,7 +3,6 @@ package main
 import (
 	"fmt"
 	"strings"
-	"unicode/utf8"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/cmd/assay/manifests"
@@ -31,11 +30,11 @@ const shortDigest = len("sha256:") + 12
 // what is wrong, in the form in which compilers say it.
 func (t *terminal) printTable(r manifests.Report) {
 	if len(r.Results) > 0 {
-		table := [][]cell{{{text: "FILE"}, {text: "NAME"}, {text: "REVISION"}, {text: "VERDICT"}, {text: "REASON"}, {text: "SIGNER"}}}
+		table := newTable("FILE", "NAME", "REVISION", "VERDICT", "REASON", "SIGNER")
 		for _, result := range r.Results {
-			table = append(table, row(result))
+			table.add(row(result)...)
 		}
-		t.printCells(table)
+		table.print(t)
 	}
 	gap := len(r.Results) > 0
 	say := func(s style, level, text string, p manifests.Position) {
@@ -81,12 +80,6 @@ func fullName(r manifests.Result) string {
 	return r.Namespace + "/" + name
 }
 
-// cell is a text of a table in its style.
-type cell struct {
-	text  string
-	style style
-}
-
 func row(r manifests.Result) []cell {
 	at := r.Position
 	at.Column = 0
@@ -124,34 +117,6 @@ func styleOf(v manifests.Verdict) style {
 		return unsure
 	default:
 		return bad
-	}
-}
-
-// printCells writes columns, the last of which is not padded.
-func (t *terminal) printCells(table [][]cell) {
-	widths := make([]int, len(table[0]))
-	for _, row := range table {
-		for i := range row {
-			if row[i].text = clean(row[i].text); row[i].text == "" {
-				row[i].text = "-"
-			}
-			widths[i] = max(widths[i], utf8.RuneCountInString(row[i].text))
-		}
-	}
-	for _, row := range table {
-		var line strings.Builder
-		for i, c := range row {
-			padding := strings.Repeat(" ", widths[i]-utf8.RuneCountInString(c.text)+3)
-			if i == len(row)-1 {
-				padding = ""
-			}
-			text := c.text
-			if c.style != "" {
-				text = t.paint(c.style, text)
-			}
-			line.WriteString(text + padding)
-		}
-		fmt.Fprintln(t.out, line.String())
 	}
 }
 
