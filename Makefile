@@ -18,7 +18,7 @@ help: ## list the targets
 	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
 
 .PHONY: build
-build: build-controller build-assay ## bin/assay-controller and bin/assay, static and stripped
+build: build-controller build-assay ## bin/assay-controller and bin/assay (for kubectl: bin/kubectl-assay), static and stripped
 
 .PHONY: build-controller
 build-controller:
@@ -29,6 +29,7 @@ build-controller:
 build-assay:
 	@mkdir -p bin
 	go build -ldflags '$(LDFLAGS)' -o bin/assay ./cmd/assay
+	@ln -sf assay bin/kubectl-assay
 
 .PHONY: run
 run: build-controller ## the whole system on loopback, with signed and unsigned modules; ONCE=1 exits when the table is complete
@@ -72,9 +73,14 @@ bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: generate
-generate: ## CRD, RBAC and deepcopy from the markers in the code
+generate: ## CRD, RBAC and deepcopy from the markers in the code, and the pages of the command line
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=assay-controller paths=./controllers/... output:rbac:dir=config/rbac
+	rm -rf docs/cli && go run ./cmd/assay docs docs/cli
+
+.PHONY: man
+man: build-assay ## man pages of the command line, in dist/man
+	rm -rf dist/man && bin/assay docs dist/man --format man
 
 .PHONY: fmt
 fmt: ## gofmt

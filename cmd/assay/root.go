@@ -50,6 +50,7 @@ func commands(t *terminal) []*cobra.Command {
 		newInspectCommand(t),
 		newGetCommand(t),
 		newEventsCommand(t),
+		newDocsCommand(t),
 	}
 }
 
