@@ -160,7 +160,7 @@ func (c *rekorClient) Add(_ context.Context, entry any) (*rekorpb.TransparencyLo
 		return nil, err
 	}
 	if a.status == http.StatusConflict {
-		c.failed = c.service.problem("the log has this very signature already, and does not give out its entry again: this key signs alike each time, and what it is to sign is signed")
+		c.failed = c.service.problem("expected a new entry, found that the log has this very signature already: keys of RSA and Ed25519 sign alike each time, and the log does not give out an entry again. A key of P-256 signs anew")
 		return nil, c.failed
 	}
 	made := new(rekorpb.TransparencyLogEntry)
