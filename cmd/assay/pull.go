@@ -74,6 +74,9 @@ step. That needs Linux or macOS, and a file system that can exchange two folders
 // parse checks the whole command line, before anybody is asked.
 func (f *pullFlags) parse(url string) (target, *place, error) {
 	if err := f.format.check(); err != nil {
+		if f.dir == "" { // -o is the folder elsewhere.
+			return target{}, nil, usageError("--output "+f.format.format, "%v", err)
+		}
 		return target{}, nil, err
 	}
 	if err := f.limits.check(); err != nil {
