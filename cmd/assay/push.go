@@ -8,9 +8,11 @@ import (
 
 	"github.com/Masterminds/semver/v3"
 	"github.com/spf13/cobra"
+	"github.com/spf13/pflag"
 
 	"github.com/assay-dev/assay/internal/pack"
 	"github.com/assay-dev/assay/internal/registry"
+	"github.com/assay-dev/assay/internal/signing"
 )
 
 // pushFlags are those of push, beside the ones that other commands have too.
@@ -20,6 +22,11 @@ type pushFlags struct {
 	force        bool
 	annotations  []string
 	artifactType string
+	sign         string
+
+	signing *signingFlags
+	// ofSigning are the flags of signing alone.
+	ofSigning *pflag.FlagSet
 
 	remote *registryFlags
 	limits *limitFlags
@@ -48,6 +55,8 @@ that is there already keeps its digest: pushing the same again changes nothing,
 and something else needs --force.`,
 		Example: `  assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 1.0.0
   assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 2.0.0-rc.1 --latest=false
+  assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 1.0.0 --sign cosign --cosign-key cosign.key
+  assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 1.0.0 --sign cosign --yes
   assay push ./deploy oci://ghcr.io/my-org/deploy --version 1.0.0 --artifact-type flux`,
 		Args: arguments("MODULE_DIR", "oci://REPOSITORY"),
 		RunE: func(c *cobra.Command, args []string) error {
@@ -69,6 +78,10 @@ and something else needs --force.`,
 	s.BoolVar(&f.force, "force", false, "move the version to another digest, if it is there already; the controller refuses what changed under a version")
 	s.StringArrayVarP(&f.annotations, "annotation", "a", nil, "annotation of the manifest, as key=value; may be given several times")
 	s.StringVar(&f.artifactType, "artifact-type", string(pack.Timoni), "what the folder is: timoni, flux or generic")
+	s.StringVar(&f.sign, "sign", "", "sign what is pushed: cosign; default: do not")
+	f.ofSigning = pflag.NewFlagSet("signing", pflag.ContinueOnError)
+	f.signing = addSigningFlags(f.ofSigning)
+	s.AddFlagSet(f.ofSigning)
 	f.remote = addRegistryFlags(s)
 	f.limits = addLimitFlags(s)
 	f.output = addOutputFlag(s, "json", "yaml")
@@ -99,6 +112,9 @@ func (f *pushFlags) parse(dir, url string) (*push, error) {
 	if err := checkVersion(f.version); err != nil {
 		return nil, err
 	}
+	if err := f.checkSign(); err != nil {
+		return nil, err
+	}
 	var err error
 	if p.repository, err = f.parseURL(dir, url); err != nil {
 		return nil, err
@@ -114,6 +130,23 @@ func (f *pushFlags) checkType() error {
 		}
 	}
 	return usageError("", "--artifact-type: expected timoni, flux or generic, found %.100q", f.artifactType)
+}
+
+// checkSign wants --sign where anything is said about how to sign.
+func (f *pushFlags) checkSign() error {
+	if f.sign == "cosign" {
+		return nil
+	}
+	if f.sign != "" {
+		return usageError("--sign cosign", "--sign: expected cosign, found %.100q", f.sign)
+	}
+	var err error
+	f.ofSigning.VisitAll(func(flag *pflag.Flag) {
+		if flag.Changed && err == nil {
+			err = usageError("--sign cosign", "--sign: expected cosign beside --%s, found nothing: it would not be signed", flag.Name)
+		}
+	})
+	return err
 }
 
 // checkVersion wants a version that is a tag as it stands, as Timoni does.
@@ -185,6 +218,11 @@ func (p *push) run(ctx context.Context, t *terminal, f *pushFlags) error {
 		return err
 	}
 	defer packed.Close()
+	if f.sign != "" {
+		if err := f.signing.check(ctx, t); err != nil {
+			return err
+		}
+	}
 	to, err := f.remote.destination(ctx, p.repository)
 	if err != nil {
 		return err
@@ -194,6 +232,10 @@ func (p *push) run(ctx context.Context, t *terminal, f *pushFlags) error {
 		return err
 	}
 	if err := to.write(ctx, t, packed); err != nil {
+		return err
+	}
+	signature, err := p.sign(ctx, t, f, packed.Digest)
+	if err != nil {
 		return err
 	}
 	// Once more: signing may have taken a while, and somebody else may have been
@@ -206,7 +248,20 @@ func (p *push) run(ctx context.Context, t *terminal, f *pushFlags) error {
 			return err
 		}
 	}
-	return p.report(t, f, packed)
+	return p.report(t, f, packed, signature)
+}
+
+// sign signs the digest, which no tag names yet. It is nil where it is not to be
+// signed.
+func (p *push) sign(ctx context.Context, t *terminal, f *pushFlags, digest string) (*signing.Result, error) {
+	if f.sign == "" {
+		return nil, nil
+	}
+	result, err := f.signing.sign(ctx, t, f.remote, p.repository, digest)
+	if err != nil {
+		return nil, fmt.Errorf("%w\nNothing was tagged: oci://%s:%s is what it was before", err, p.repository, p.version)
+	}
+	return &result, nil
 }
 
 func (p *push) pack(ctx context.Context, t *terminal, f *pushFlags) (*pack.Packed, error) {

@@ -6,6 +6,7 @@ import (
 	"strings"
 
 	"github.com/assay-dev/assay/internal/pack"
+	"github.com/assay-dev/assay/internal/signing"
 )
 
 // pushed is what push prints. The first fields are named as Timoni names them.
@@ -19,9 +20,11 @@ type pushed struct {
 	Tags         []string `json:"tags"`
 	ArtifactType string   `json:"artifactType"`
 	Files        int      `json:"files"`
+	// Signature is nil for what was not signed.
+	Signature *signing.Result `json:"signature,omitempty"`
 }
 
-func (p *push) report(t *terminal, f *pushFlags, packed *pack.Packed) error {
+func (p *push) report(t *terminal, f *pushFlags, packed *pack.Packed, signature *signing.Result) error {
 	done := pushed{
 		URL:          fmt.Sprintf("oci://%s@%s", p.repository, packed.Digest),
 		Repository:   p.repository.String(),
@@ -30,6 +33,7 @@ func (p *push) report(t *terminal, f *pushFlags, packed *pack.Packed) error {
 		Tags:         []string{p.version},
 		ArtifactType: string(p.kind),
 		Files:        packed.Files,
+		Signature:    signature,
 	}
 	if f.latest {
 		done.Tags = append(done.Tags, latestTag)
@@ -45,6 +49,11 @@ func (d pushed) print(t *terminal) error {
 	r.add("tags", strings.Join(d.Tags, ", "))
 	r.add("files", strconv.Itoa(d.Files))
 	r.print(t.out)
+	if d.Signature == nil {
+		t.say("note: it is not signed, and the controller publishes only what is: assay sign %s", d.URL)
+	} else if err := t.printSigned(*d.Signature); err != nil {
+		return err
+	}
 	fmt.Fprintf(t.out, "\nIn a ModuleSource:\n  spec:\n    url: oci://%s\n    version: %s\n", d.Repository, d.Version)
 	return nil
 }
