@@ -38,6 +38,9 @@ func (p *push) report(t *terminal, f *pushFlags, packed *pack.Packed, signature 
 	if f.latest {
 		done.Tags = append(done.Tags, latestTag)
 	}
+	if signature == nil {
+		t.say("note: it is not signed, and the controller publishes only what is: assay sign %s", done.URL)
+	}
 	return t.print(f.output, done, func() error { return done.print(t) })
 }
 
@@ -49,10 +52,10 @@ func (d pushed) print(t *terminal) error {
 	r.add("tags", strings.Join(d.Tags, ", "))
 	r.add("files", strconv.Itoa(d.Files))
 	r.print(t.out)
-	if d.Signature == nil {
-		t.say("note: it is not signed, and the controller publishes only what is: assay sign %s", d.URL)
-	} else if err := t.printSigned(*d.Signature); err != nil {
-		return err
+	if d.Signature != nil {
+		if err := t.printSigned(*d.Signature); err != nil {
+			return err
+		}
 	}
 	fmt.Fprintf(t.out, "\nIn a ModuleSource:\n  spec:\n    url: oci://%s\n    version: %s\n", d.Repository, d.Version)
 	return nil

@@ -69,13 +69,13 @@ func folder(o Options) (string, error) {
 	}
 	info, err := os.Stat(dir)
 	if errors.Is(err, fs.ErrNotExist) {
-		return "", fmt.Errorf("expected a folder, found nothing at %q: %w", o.Dir, ErrFolder)
+		return "", because(ErrFolder, "expected a folder, found nothing at %q", o.Dir)
 	}
 	if err != nil {
 		return "", err
 	}
 	if !info.IsDir() {
-		return "", fmt.Errorf("expected a folder, found the file %q: %w", o.Dir, ErrFolder)
+		return "", because(ErrFolder, "expected a folder, found the file %q", o.Dir)
 	}
 	return filepath.EvalSymlinks(dir)
 }
@@ -111,7 +111,7 @@ func (o Options) kind(dir string) (kind, error) {
 func moduleKind(dir string) (kind, error) {
 	for _, name := range []string{moduleFile, vendorFolder} {
 		if _, err := os.Stat(filepath.Join(dir, name)); errors.Is(err, fs.ErrNotExist) {
-			return kind{}, fmt.Errorf("expected %s and %s in the folder, found no %s: %w", moduleFile, vendorFolder, name, ErrNotAModule)
+			return kind{}, because(ErrNotAModule, "expected a Timoni module, with %s and %s, found no %s", moduleFile, vendorFolder, name)
 		} else if err != nil {
 			return kind{}, err
 		}

@@ -73,6 +73,19 @@ var ErrNotAModule = errors.New("not a Timoni module")
 // ErrFolder is wrapped by the error for a Dir that is no folder.
 var ErrFolder = errors.New("not a folder")
 
+// cause is an error that is one of the above, in its own words.
+type cause struct {
+	is   error
+	text string
+}
+
+func (c *cause) Error() string { return c.text }
+func (c *cause) Unwrap() error { return c.is }
+
+func because(is error, format string, args ...any) error {
+	return &cause{is, fmt.Sprintf(format, args...)}
+}
+
 // Pack makes an image. The caller closes it. An error wraps [ErrNotAModule] or
 // [ErrFolder], or an *artifact.Error where the controller would refuse the image;
 // it may be that of ctx, or of the disk.
