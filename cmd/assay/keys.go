@@ -143,7 +143,7 @@ func (f *keysFlags) mayReplace(ctx context.Context, t *terminal, paths ...string
 // newKeyPassword is asked for twice.
 func (t *terminal) newKeyPassword(ctx context.Context) ([]byte, error) {
 	password, err := t.keyPassword(ctx, "Password for the private key")
-	if err != nil || !t.asksPassword() {
+	if _, given := os.LookupEnv(passwordVariable); given || err != nil {
 		return password, err
 	}
 	again, err := t.askPassword(ctx, "The same again")

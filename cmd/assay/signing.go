@@ -132,6 +132,15 @@ func (f *signingFlags) checkFlags() error {
 			return usageError("", "expected --%s or --%s, found both", pair.one, pair.other)
 		}
 	}
+	for flag, urls := range map[string][]string{
+		"fulcio-url": {f.fulcioURL}, "rekor-url": {f.rekorURL}, "timestamp-server-url": f.timestampServerURLs,
+	} {
+		for _, url := range urls {
+			if err := signing.CheckURL(url); err != nil {
+				return usageError("", "--%s: %v", flag, err)
+			}
+		}
+	}
 	return nil
 }
 

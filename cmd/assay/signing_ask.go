@@ -7,6 +7,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 	"net/url"
 	"os"
 	"strings"
@@ -29,13 +30,16 @@ const (
 // loadKey loads the private key, and asks for its password at most once.
 func (f *signingFlags) loadKey(ctx context.Context, t *terminal) (*signing.Key, error) {
 	key, err := signing.LoadKey(ctx, f.key, func() ([]byte, error) { return t.keyPassword(ctx, "Password for the private key") })
-	var exit *exitError
+	var (
+		exit   *exitError
+		noFile *fs.PathError
+	)
 	switch {
 	case err == nil, errors.As(err, &exit), ctx.Err() != nil:
 		return key, err
-	case errors.Is(err, signing.ErrPassword):
-		return nil, usageError("", "--cosign-key: %s: %v", f.key, err)
-	case strings.Contains(f.key, "://"):
+	case errors.As(err, &noFile):
+		return nil, usageError("", "--cosign-key: %v", err)
+	case strings.Contains(f.key, "://") && !errors.Is(err, signing.ErrPassword):
 		return nil, fmt.Errorf("--cosign-key: %w", err) // A service that does not answer, for one.
 	default:
 		return nil, usageError("", "--cosign-key: %s: %v", f.key, err)
@@ -46,19 +50,13 @@ func (f *signingFlags) loadKey(ctx context.Context, t *terminal) (*signing.Key, 
 // read from standard input, as Cosign does where there is no terminal: what is
 // piped there by accident would be taken for it.
 func (t *terminal) keyPassword(ctx context.Context, question string) ([]byte, error) {
-	if !t.asksPassword() {
-		return []byte(t.getenv(passwordVariable)), nil
+	if password, set := os.LookupEnv(passwordVariable); set {
+		return []byte(password), nil
 	}
 	if !t.canAsk {
 		return nil, usageError("", "expected the password of the private key in $%s (set and empty for none), found neither that nor a terminal to ask on", passwordVariable)
 	}
 	return t.askPassword(ctx, question)
-}
-
-// asksPassword reports whether the environment does not say the password.
-func (t *terminal) asksPassword() bool {
-	_, set := os.LookupEnv(passwordVariable)
-	return !set && t.getenv(passwordVariable) == ""
 }
 
 // token is the identity token for keyless signing. No error repeats any of it.

@@ -53,7 +53,7 @@ func (o Options) Check() error {
 		return ErrNobody
 	}
 	for _, text := range o.Services.urls() {
-		if err := checkURL(text); err != nil {
+		if err := CheckURL(text); err != nil {
 			return err
 		}
 	}

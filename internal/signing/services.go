@@ -93,11 +93,12 @@ func (s Services) urls() []string {
 	return all
 }
 
-// checkURL wants http or https, a host, and nothing secret.
-func checkURL(text string) error {
+// CheckURL refuses what is no URL of a service: http or https, a host, perhaps a
+// path, and nothing secret. Its error does not repeat it.
+func CheckURL(text string) error {
 	u, err := url.Parse(text)
 	if err != nil || (u.Scheme != "http" && u.Scheme != "https") || u.Host == "" || u.RawQuery != "" || u.Fragment != "" || u.User != nil {
-		return fmt.Errorf("expected the URL of a service, https://host[/path], found another text")
+		return fmt.Errorf("expected the URL of a service, https://host[/path], without user, query and fragment, found another text")
 	}
 	return nil
 }
