@@ -110,16 +110,35 @@ func TestKeys(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	for kind := range registries {
-		for name, m := range keyed {
-			t.Run(kind+"/"+name, func(t *testing.T) {
-				t.Parallel()
-				p, key := push(t, kind), generated(t, m.release)
-				found := m.sign(t, p, "--key", key.private)
-				wantKey(t, m, p, found, key.publicPEM(t))
-				refused(t, holding(t, stranger.PublicPEM(), stack.Sigstore.Roots(), m.mode()), p.digest, found, verify.ReasonKeyMismatch)
-			})
+	for _, release := range releases {
+		t.Run(string(release), func(t *testing.T) {
+			t.Parallel()
+			key := generated(t, release)
+			for kind := range registries {
+				eachWay(t, release, kind, func(t *testing.T, _ string, m method) {
+					p := push(t, kind)
+					found := m.sign(t, p, "--key", key.private)
+					wantKey(t, m, p, found, key.publicPEM(t))
+					refused(t, holding(t, stranger.PublicPEM(), stack.Sigstore.Roots(), m.mode()), p.digest, found, verify.ReasonKeyMismatch)
+				})
+			}
+		})
+	}
+}
+
+var releases = []sigstored.Cosign{sigstored.Cosign2, sigstored.Cosign3}
+
+// eachWay runs a test for each way in which a release signs with a key.
+func eachWay(t *testing.T, release sigstored.Cosign, about string, test func(t *testing.T, name string, m method)) {
+	t.Helper()
+	for name, m := range keyed {
+		if m.release != release {
+			continue
 		}
+		t.Run(about+"/"+name, func(t *testing.T) {
+			t.Parallel()
+			test(t, name, m)
+		})
 	}
 }
 
@@ -179,37 +198,50 @@ var makers = map[string]func() (crypto.Signer, error){
 // Cosign does.
 func TestImportedKeys(t *testing.T) {
 	needs(t)
-	for name, m := range keyed {
+	for _, release := range releases {
 		for kind, newKey := range makers {
-			t.Run(name+"/"+kind, func(t *testing.T) {
+			t.Run(string(release)+"/"+kind, func(t *testing.T) {
 				t.Parallel()
 				key, err := newKey()
 				if err != nil {
 					t.Fatal(err)
 				}
-				p, files := push(t, "referrers"), imported(t, m.release, key)
-				switch outcomes[name][kind] {
-				case isAccepted:
-					wantKey(t, m, p, m.sign(t, p, "--key", files.private), files.publicPEM(t))
-				case isNotMade:
-					if _, err := stack.Cosign(t.Context(), m.release, "sign", m.args(t, p, "--key", files.private)...); err == nil {
-						t.Error("expected Cosign to fail, and it signed")
-					}
-				case isRefused:
-					found := m.sign(t, p, "--key", files.private)
-					refused(t, holding(t, files.publicPEM(t), stack.Sigstore.Roots(), m.mode()), p.digest, found, verify.ReasonTransparencyLogInvalid)
-					for _, release := range []sigstored.Cosign{sigstored.Cosign2, sigstored.Cosign3} {
-						if _, err := stack.Cosign(t.Context(), release, "verify", verifyKey(p, files)...); err == nil {
-							t.Errorf("expected %s to refuse it, and it accepted", release)
-						}
-					}
-				}
+				files := imported(t, release, key)
+				eachWay(t, release, "referrers", func(t *testing.T, name string, m method) {
+					wantOutcome(t, m, files, outcomes[name][kind])
+				})
 			})
 		}
 	}
 }
 
-// verifyKey are the arguments to verify with a key.
-func verifyKey(p pushed, files pair) []string {
-	return []string{"--allow-http-registry", "--trusted-root", stack.TrustedRoot, "--key", files.public, p.reference()}
+func wantOutcome(t *testing.T, m method, key pair, want outcome) {
+	t.Helper()
+	p := push(t, "referrers")
+	switch want {
+	case isAccepted:
+		wantKey(t, m, p, m.sign(t, p, "--key", key.private), key.publicPEM(t))
+	case isNotMade:
+		if _, err := stack.Cosign(t.Context(), m.release, "sign", m.args(t, p, "--key", key.private)...); err == nil {
+			t.Error("expected Cosign to fail, and it signed")
+		}
+	case isRefused:
+		found := m.sign(t, p, "--key", key.private)
+		refused(t, holding(t, key.publicPEM(t), stack.Sigstore.Roots(), m.mode()), p.digest, found, verify.ReasonTransparencyLogInvalid)
+		for _, release := range releases {
+			if _, err := stack.Cosign(t.Context(), release, "verify", checks(p, "--key", key.public)...); err == nil {
+				t.Errorf("expected %s to refuse it, and it accepted", release)
+			}
+		}
+	}
+}
+
+// publicFile is a file with a public key.
+func publicFile(t *testing.T, content []byte) string {
+	t.Helper()
+	file := filepath.Join(t.TempDir(), "cosign.pub")
+	if err := os.WriteFile(file, content, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return file
 }

@@ -8,7 +8,6 @@ package interop
 
 import (
 	"context"
-	"errors"
 	"fmt"
 	"net/netip"
 	"os"
@@ -41,9 +40,9 @@ func TestMain(m *testing.M) { os.Exit(run(m)) }
 func run(m *testing.M) (code int) {
 	var err error
 	stack, err = sigstored.Start(context.Background(), os.Stderr)
-	if missing := (*sigstored.UnavailableError)(nil); errors.As(err, &missing) && !sigstored.Required() {
-		fmt.Fprintln(os.Stderr, "WARNING: nothing is tested here:", missing)
-		unavailable = missing
+	if sigstored.MaySkip(err) {
+		fmt.Fprintln(os.Stderr, "WARNING: nothing is tested here:", err)
+		unavailable = err
 		return m.Run()
 	}
 	if err == nil {
@@ -82,18 +81,7 @@ func needs(t *testing.T) {
 	t.Parallel()
 }
 
-// cosign2 runs the last release of Cosign's version 2, which must not fail.
-func cosign2(t *testing.T, command string, args ...string) []byte {
-	t.Helper()
-	return cosign(t, sigstored.Cosign2, command, args...)
-}
-
-// cosign3 runs a release of Cosign's version 3, which must not fail.
-func cosign3(t *testing.T, command string, args ...string) []byte {
-	t.Helper()
-	return cosign(t, sigstored.Cosign3, command, args...)
-}
-
+// cosign runs a release of Cosign, which must not fail.
 func cosign(t *testing.T, release sigstored.Cosign, command string, args ...string) []byte {
 	t.Helper()
 	out, err := stack.Cosign(t.Context(), release, command, args...)

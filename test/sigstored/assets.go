@@ -2,6 +2,7 @@ package sigstored
 
 import (
 	"bytes"
+	"errors"
 	"fmt"
 	"io"
 	"os"
@@ -22,9 +23,12 @@ func (e *UnavailableError) Error() string {
 
 func (e *UnavailableError) Unwrap() error { return e.Err }
 
-// Required reports whether tests must fail where the programs cannot be built,
-// instead of being skipped: whether ASSAY_INTEROP is "require".
-func Required() bool { return os.Getenv("ASSAY_INTEROP") == "require" }
+// MaySkip reports whether tests may be skipped because of an error of Start: where
+// the programs cannot be built, unless ASSAY_INTEROP is "require".
+func MaySkip(err error) bool {
+	var missing *UnavailableError
+	return errors.As(err, &missing) && os.Getenv("ASSAY_INTEROP") != "require"
+}
 
 // Assets returns the folder of the programs, which hack/sigstore/build.sh makes,
 // once, in ten minutes, telling progress about it. The error is an

@@ -82,6 +82,7 @@ func run(m *testing.M) int {
 		}
 	}()
 	defer removeBuilt()
+	defer closeStack()
 	kubeconfig = env.Config
 	httpClient, err := rest.HTTPClientFor(kubeconfig)
 	if err != nil {
