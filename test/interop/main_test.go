@@ -11,6 +11,7 @@ import (
 	"fmt"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"testing"
 	"time"
@@ -26,13 +27,14 @@ import (
 )
 
 // What the tests share: the Sigstore that everybody signs with, one that nobody
-// signs with, and the way to registries. stack is nil, and unavailable says why,
-// where there is none.
+// signs with, the way to registries, and the built cmd/assay. stack is nil, and
+// unavailable says why, where there is none.
 var (
 	stack       *sigstored.Stack
 	unavailable error
 	stranger    *sigstore.Sigstore
 	pool        *registry.Pool
+	program     string
 )
 
 func TestMain(m *testing.M) { os.Exit(run(m)) }
@@ -55,6 +57,15 @@ func run(m *testing.M) (code int) {
 	pool = registry.NewPool(registry.Options{
 		UserAgent: "assay-test", Now: time.Now, DialAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
 	})
+	folder, err := os.MkdirTemp("", "assay-interop-")
+	if err == nil {
+		defer func() { _ = os.RemoveAll(folder) }()
+		program, err = build(folder)
+	}
+	if err != nil {
+		fmt.Fprintln(os.Stderr, err)
+		return 1
+	}
 	code = m.Run()
 	if code != 0 {
 		fmt.Fprintln(os.Stderr, stack.Logs())
@@ -70,6 +81,18 @@ func run(m *testing.M) (code int) {
 		return 1
 	}
 	return code
+}
+
+// build builds cmd/assay, never with the race detector, which would be another
+// build of everything.
+func build(folder string) (string, error) {
+	file := filepath.Join(folder, "assay")
+	cmd := exec.Command("go", "build", "-o", file, "../../cmd/assay")
+	cmd.Env = append(os.Environ(), "CGO_ENABLED=0")
+	if out, err := cmd.CombinedOutput(); err != nil {
+		return "", fmt.Errorf("building assay: %w\n%s", err, out)
+	}
+	return file, nil
 }
 
 // needs skips a test where there is no Sigstore, and lets it run beside others.

@@ -18,21 +18,25 @@ const (
 	Cosign3 Cosign = "cosign3"
 )
 
-// Command is a command of Cosign, in an environment in which it neither reads
-// the user's files nor leaves the machine: where it would ask the public
-// instance, it meets a port at which nobody listens. It asks no questions, and
-// the passwords of private keys are empty.
-//
-// Version 2 takes the certificates and keys of the stack from the environment.
-func (s *Stack) Command(ctx context.Context, release Cosign, args ...string) *exec.Cmd {
+// Environment is one in which a program that signs or verifies neither reads the
+// user's files nor leaves the machine: where it would ask the public instance, it
+// meets a port at which nobody listens. It is asked no questions, and the passwords
+// of private keys are empty.
+func (s *Stack) Environment() []string {
 	const nowhere = "http://127.0.0.1:9"
 	home := s.file("home")
-	cmd := exec.CommandContext(ctx, filepath.Join(s.Assets, string(release)), args...)
-	cmd.Env = []string{
-		"HOME=" + home, "DOCKER_CONFIG=" + home, "TUF_ROOT=" + filepath.Join(home, "tuf"), "TUF_MIRROR=" + nowhere,
+	return []string{
+		"HOME=" + home, "DOCKER_CONFIG=" + home, "XDG_CACHE_HOME=" + home, "TUF_ROOT=" + filepath.Join(home, "tuf"), "TUF_MIRROR=" + nowhere,
 		"HTTP_PROXY=" + nowhere, "HTTPS_PROXY=" + nowhere, "NO_PROXY=127.0.0.1",
 		"PATH=" + os.Getenv("PATH"), "COSIGN_PASSWORD=", "COSIGN_YES=true",
 	}
+}
+
+// Command is a command of Cosign in the Environment. Version 2 takes the
+// certificates and keys of the stack from there as well.
+func (s *Stack) Command(ctx context.Context, release Cosign, args ...string) *exec.Cmd {
+	cmd := exec.CommandContext(ctx, filepath.Join(s.Assets, string(release)), args...)
+	cmd.Env = s.Environment()
 	if release == Cosign2 {
 		cmd.Env = append(cmd.Env,
 			"SIGSTORE_ROOT_FILE="+s.file(fileCAChain),
