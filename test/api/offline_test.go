@@ -160,3 +160,22 @@ func TestOfflineJudgesMetadata(t *testing.T) {
 		})
 	}
 }
+
+// TestOfflineLeavesStatusAlone: a manifest that was read from a cluster may hold
+// one, and creating the object drops it before it is looked at.
+func TestOfflineLeavesStatusAlone(t *testing.T) {
+	for name, status := range map[string]any{
+		"number as text": map[string]any{"observedGeneration": "one"},
+		"text":           "x",
+		"null":           nil,
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			obj := write()
+			obj.Object["status"] = status
+			if refusals := ask(t, obj); refusals != nil {
+				t.Errorf("expected it to be accepted, found %v", refusals)
+			}
+		})
+	}
+}

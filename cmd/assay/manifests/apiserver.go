@@ -58,9 +58,6 @@ func newAPIServer(written *apiextensionsv1.JSONSchemaProps) (*APIServer, error) 
 	if err != nil {
 		return nil, err
 	}
-	if err := defaulting.PruneDefaults(structural); err != nil {
-		return nil, err
-	}
 	schema, _, err := schemavalidation.NewSchemaValidator(internal)
 	if err != nil {
 		return nil, err
