@@ -81,7 +81,7 @@ func newRunner(t *testing.T, env ...string) runner {
 	}
 	script := "#!/bin/sh\nset -eu\ncase \"$1\" in\n"
 	for command, flags := range told {
-		script += fmt.Sprintf("%s) exec %s \"$@\" %s;;\n", command, assayProgram(t), flags)
+		script += fmt.Sprintf("%s) exec %s \"$@\" %s;;\n", command, program, flags)
 	}
 	for name, content := range map[string]string{
 		"assay": script + "esac\n", "go": "#!/bin/sh\necho \"called: go $*\"\n", "docker": "#!/bin/sh\ncat >/dev/null\necho \"called: docker $*\"\n",
@@ -137,7 +137,7 @@ func wantSigned(t *testing.T, r runner, url string, who sigstore.Identity) {
 	t.Helper()
 	for subject, want := range map[string]int{who.Subject: 0, who.Subject + "x": 1} {
 		script := fmt.Sprintf("%s verify %s --insecure --allow-insecure-credentials --trusted-root %s --version 1.2.3 --certificate-oidc-issuer %s --certificate-identity %s",
-			assayProgram(t), url, stack.TrustedRoot, who.Issuer, subject)
+			program, url, stack.TrustedRoot, who.Issuer, subject)
 		if code, out := r.run(t, script, nil); code != want {
 			t.Errorf("%s: expected exit %d, found %d: %s", subject, want, code, out)
 		}

@@ -71,7 +71,6 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, stack.Logs())
 	}
 	pool.Close()
-	removeProgram()
 	if err := stack.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
