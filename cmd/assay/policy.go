@@ -40,11 +40,6 @@ func addPolicyFlags(s *pflag.FlagSet) *policyFlags {
 	return f
 }
 
-// isEmpty reports whether none of the flags says who must have signed.
-func (f *policyFlags) isEmpty() bool {
-	return len(f.keys) == 0 && !f.namesIdentity()
-}
-
 func (f *policyFlags) namesIdentity() bool {
 	return f.identity != "" || f.identityRegExp != "" || f.issuer != "" || f.issuerRegExp != "" || len(f.extensions) > 0
 }

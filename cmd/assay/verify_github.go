@@ -51,7 +51,7 @@ func writeGitHub(out io.Writer, w workspace, r manifests.Report) error {
 			b.WriteString(annotation(command, w, n.Position, fullName(result), fieldAndMessage(manifests.Problem{Field: n.Field, Message: n.Message})))
 		}
 		if result.Verdict == manifests.Verified {
-			fmt.Fprintf(&b, "%s: %s is verified: %s\n", harmless(result.Position.String()), harmless(fullName(result)), harmless(result.Revision))
+			fmt.Fprintf(&b, "%s: %s is verified: %s\n", harmless(result.String()), harmless(fullName(result)), harmless(result.Revision))
 		}
 	}
 	_, err := io.WriteString(out, b.String())

@@ -40,7 +40,7 @@ var (
 	ErrWitnesses   = errors.New("the format of Cosign v2 has a place for one log entry and one timestamp")
 	ErrTooMany     = errors.New("expected at most 8 logs and 8 timestamp authorities")
 	ErrUnwitnessed = errors.New("a certificate is valid for minutes, and nobody would know later that the signature was made in them: expected a log of Rekor v1 or a timestamp authority")
-	ErrHash        = errors.New("Rekor v1 records signatures over SHA-256 alone, and this key signs another hash, as keys of P-384, P-521 and Ed25519 do")
+	ErrHash        = errors.New("a log of Rekor v1 records signatures over SHA-256 alone, and this key signs another hash, as keys of P-384, P-521 and Ed25519 do")
 	ErrVersion     = errors.New("expected version 1 or 2 of the log's API")
 )
 

@@ -51,7 +51,7 @@ func TestRubbish(t *testing.T) {
 		want    string
 	}{
 		"fulcio, not found":       {server.Fulcio, answer(404, "no such page"), "answered 404 Not Found"},
-		"fulcio, redirect":        {server.Fulcio, http.RedirectHandler("http://127.0.0.1:1/", 307).ServeHTTP, "answered 307 Temporary Redirect"},
+		"fulcio, redirect":        {server.Fulcio, http.RedirectHandler("http://127.0.0.1:1/", http.StatusTemporaryRedirect).ServeHTTP, "answered 307 Temporary Redirect"},
 		"fulcio, denied":          {server.Fulcio, answer(401, `{"code":16,"message":"There was an error\n\u001b[31mprocessing the identity token"}`), "answered 401 Unauthorized: There was an error [31mprocessing the identity token"},
 		"fulcio, token":           {server.Fulcio, answer(400, `{"message":"bad token `+token+`"}`), "answered 400 Bad Request"},
 		"fulcio, part of a token": {server.Fulcio, answer(400, `{"message":"bad token `+token[40:60]+`"}`), "answered 400 Bad Request"},

@@ -113,15 +113,21 @@ func (s *Set) folder(name string) error {
 // link reads what a symbolic link leads to. The root opens nothing outside of
 // itself.
 func (s *Set) link(root *os.Root, at, shown string) error {
-	info, err := root.Stat(at)
-	if err != nil && s.isFirst(shown) {
+	isFile, isThere := regular(root, at)
+	if !isThere && s.isFirst(shown) {
 		s.Problems = append(s.Problems, Problem{Position: Position{File: shown},
 			Message: "expected a symbolic link to a file in the folder that is checked, found one that leads out of it, or nowhere: name what it leads to with -f"})
 	}
-	if err != nil || !info.Mode().IsRegular() {
+	if !isFile {
 		return nil
 	}
 	return s.read(shown, func() (io.ReadCloser, error) { return root.Open(at) })
+}
+
+// regular reports whether a link leads to a file, and whether to anything at all.
+func regular(root *os.Root, at string) (isFile, isThere bool) {
+	info, err := root.Stat(at)
+	return err == nil && info.Mode().IsRegular(), err == nil
 }
 
 // isFirst reports whether a file is met for the first time: folders that are named
