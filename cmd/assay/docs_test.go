@@ -1,9 +1,11 @@
 package main
 
 import (
+	"io/fs"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -84,4 +86,47 @@ func TestEveryCommandHasAnExample(t *testing.T) {
 		}
 	}
 	walk(newRootCommand(term))
+}
+
+// TestDocumentedCommandLines: what the documents say to type is understood.
+func TestDocumentedCommandLines(t *testing.T) {
+	blocks, commands := regexp.MustCompile("(?ms)^```sh\n(.*?)^```"), regexp.MustCompile(`(?m)^(?:.*\| )?((?:kubectl )?assay .*)$`)
+	checked := 0
+	err := filepath.WalkDir("../..", func(path string, d fs.DirEntry, err error) error {
+		if err != nil || d.IsDir() || filepath.Ext(path) != ".md" {
+			return err
+		}
+		text, err := os.ReadFile(path)
+		for _, block := range blocks.FindAllStringSubmatch(string(text), -1) {
+			for _, command := range commands.FindAllStringSubmatch(strings.ReplaceAll(block[1], "\\\n", " "), -1) {
+				checked++
+				if err := understood(command[1]); err != nil {
+					t.Errorf("%s: %s: %v", path, command[1], err)
+				}
+			}
+		}
+		return err
+	})
+	if err != nil || checked < 10 {
+		t.Errorf("expected command lines in the documents, found %d, %v", checked, err)
+	}
+}
+
+// understood reports what is wrong with a command line, without running it.
+func understood(line string) error {
+	term, _, _ := fakeTerminal()
+	root := newRootCommand(term)
+	root.InitDefaultCompletionCmd()
+	var words []string
+	for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(strings.TrimPrefix(line, "kubectl "), -1) {
+		words = append(words, strings.Trim(word, "'"))
+	}
+	command, rest, err := root.Find(words[1:])
+	if err != nil {
+		return err
+	}
+	if err := command.ParseFlags(rest); err != nil {
+		return err
+	}
+	return command.ValidateArgs(command.Flags().Args())
 }
