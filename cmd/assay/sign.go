@@ -13,7 +13,16 @@ import (
 	"github.com/assay-dev/assay/internal/verify"
 )
 
+// signCommand is what sign is told.
+type signCommand struct {
+	target *targetFlags
+	remote *registryFlags
+	signer *signingFlags
+	output *outputFlag
+}
+
 func newSignCommand(t *terminal) *cobra.Command {
+	s := &signCommand{}
 	c := &cobra.Command{
 		Use:   "sign oci://REPOSITORY[:TAG|@DIGEST]",
 		Short: "Sign what is pushed already",
@@ -24,41 +33,45 @@ is there and was checked.
 
 It says on standard error what is recorded for good, and asks on a terminal;
 elsewhere --yes must be said.`,
-		Example: `  assay sign oci://ghcr.io/example/modules/app --version 1.0.0 --cosign-key cosign.key
-  assay sign oci://ghcr.io/example/modules/app@sha256:… --yes`,
+		Example: `  assay sign oci://ghcr.io/my-org/modules/app --version 1.0.0 --cosign-key cosign.key
+  assay sign oci://ghcr.io/my-org/modules/app@sha256:… --yes`,
 		Args: arguments("oci://REPOSITORY"),
+		RunE: func(c *cobra.Command, args []string) error {
+			return s.run(c.Context(), t, args[0])
+		},
 	}
-	target := addTargetFlags(c.Flags())
-	registries := addRegistryFlags(c.Flags())
-	signer := addSigningFlags(c.Flags())
-	output := addOutputFlag(c.Flags(), "json", "yaml")
-	c.RunE = func(c *cobra.Command, args []string) error {
-		if err := output.check(); err != nil {
-			return err
-		}
-		ctx, cancel, err := registries.deadline(c.Context())
-		if err != nil {
-			return err
-		}
-		defer cancel()
-		wanted, err := target.parse(registries, args[0])
-		if err != nil {
-			return err
-		}
-		if err := signer.check(ctx, t); err != nil {
-			return err
-		}
-		digest, err := wanted.resolve(ctx, t, registries)
-		if err != nil {
-			return err
-		}
-		result, err := signer.sign(ctx, t, registries, wanted.repository, digest)
-		if err != nil {
-			return err
-		}
-		return t.print(output, result, func() error { return t.printSigned(result) })
-	}
+	s.target = addTargetFlags(c.Flags())
+	s.remote = addRegistryFlags(c.Flags())
+	s.signer = addSigningFlags(c.Flags())
+	s.output = addOutputFlag(c.Flags(), "json", "yaml")
 	return c
+}
+
+func (s *signCommand) run(ctx context.Context, t *terminal, url string) error {
+	if err := s.output.check(); err != nil {
+		return err
+	}
+	ctx, cancel, err := s.remote.deadline(ctx)
+	if err != nil {
+		return err
+	}
+	defer cancel()
+	wanted, err := s.target.parse(s.remote, url)
+	if err != nil {
+		return err
+	}
+	if err := s.signer.check(ctx, t); err != nil {
+		return err
+	}
+	digest, err := wanted.resolve(ctx, t, s.remote)
+	if err != nil {
+		return err
+	}
+	result, err := s.signer.sign(ctx, t, s.remote, wanted.repository, digest)
+	if err != nil {
+		return err
+	}
+	return t.print(s.output, result, func() error { return t.printSigned(result) })
 }
 
 // resolve asks the registry, once, which digest is meant, and holds it against
