@@ -222,3 +222,17 @@ func TestInterrupt(t *testing.T) {
 		t.Errorf("%d signatures are attached", len(got))
 	}
 }
+
+// TestStaleTimestamp: a timestamp of the very same signature, from an earlier
+// request, is not the answer to this one.
+func TestStaleTimestamp(t *testing.T) {
+	w := newWorld(t, true)
+	w.services.Answer(server.TSA, stale(w, server.TSA))
+	o := w.witnessed(w.options(verify.FormatCosign, newKey(t, "rsa")), witness{stamp: true}) // It signs alike each time.
+	if _, err := signing.Sign(t.Context(), o, w.digest); err != nil {
+		t.Fatal(err)
+	}
+	if _, err := signing.Sign(t.Context(), o, w.digest); err == nil || !strings.Contains(err.Error(), "found one of something else") {
+		t.Errorf("expected a stale timestamp to be refused, found %v", err)
+	}
+}
