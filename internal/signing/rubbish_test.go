@@ -9,6 +9,9 @@ import (
 	"net/http/httptest"
 	"strings"
 	"testing"
+	"time"
+
+	"github.com/digitorus/timestamp"
 
 	"github.com/assay-dev/assay/internal/signing"
 	"github.com/assay-dev/assay/internal/verify"
@@ -36,6 +39,26 @@ func stale(w *world, name string) http.HandlerFunc {
 		}
 		rw.WriteHeader(first.Code)
 		_, _ = rw.Write(first.Body.Bytes())
+	}
+}
+
+// stamping answers a timestamp request that was edited, and some time later.
+func stamping(w *world, later time.Duration, edit func(*timestamp.Request)) http.HandlerFunc {
+	return func(rw http.ResponseWriter, r *http.Request) {
+		body, err := io.ReadAll(r.Body)
+		if err != nil {
+			panic(err)
+		}
+		request, err := timestamp.ParseRequest(body)
+		if err != nil {
+			panic(err)
+		}
+		edit(request)
+		response, err := w.sigstore.AnswerTimestamp(request, time.Now().Add(later))
+		if err != nil {
+			panic(err)
+		}
+		_, _ = rw.Write(response)
 	}
 }
 
@@ -74,6 +97,8 @@ func TestRubbish(t *testing.T) {
 		"tsa, text":               {server.TSA, answer(200, "<html>"), "expected a timestamp of the signature, found something else"},
 		"tsa, nothing":            {server.TSA, answer(200, ""), "expected a timestamp of the signature, found something else"},
 		"tsa, large":              {server.TSA, answer(200, strings.Repeat("x", 17<<10)), "expected a timestamp of at most 16384 bytes, found 17408"},
+		"tsa, another signature":  {server.TSA, stamping(w, 0, func(r *timestamp.Request) { r.HashedMessage[0] ^= 1 }), "expected a timestamp of the signature, found one of something else"},
+		"tsa, too late":           {server.TSA, stamping(w, time.Hour, func(*timestamp.Request) {}), "expected a time at which the certificate is valid, "},
 		"tsa, another's":          {server.TSA, stale(w, server.TSA), "expected a timestamp of the signature, found one of something else"},
 	} {
 		t.Run(name, func(t *testing.T) {
