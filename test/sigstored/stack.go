@@ -13,6 +13,7 @@ import (
 	"time"
 
 	"github.com/assay-dev/assay/test/sigstore"
+	"github.com/assay-dev/assay/test/sigstore/server"
 )
 
 // startTimeout bounds the start of each server: shared machines are slow at
@@ -69,7 +70,7 @@ func Start(ctx context.Context, progress io.Writer) (s *Stack, err error) {
 		func() error { return s.writeFiles(keys) },
 		s.serveIssuers,
 		s.serveCTLog,
-		s.serveRekor1,
+		func() (err error) { s.Rekor1, err = s.serve(server.NewRekor1(s.Sigstore)); return err },
 		func() error { return s.startServers(ctx) },
 	} {
 		if err := step(); err != nil {
@@ -114,9 +115,9 @@ func (s *Stack) serve(handler http.Handler) (string, error) {
 	if err != nil {
 		return "", err
 	}
-	server := &http.Server{Handler: handler, ReadHeaderTimeout: startTimeout}
-	s.servers = append(s.servers, server)
-	go func() { _ = server.Serve(listener) }() // Always fails in the end: with ErrServerClosed.
+	local := &http.Server{Handler: handler, ReadHeaderTimeout: startTimeout}
+	s.servers = append(s.servers, local)
+	go func() { _ = local.Serve(listener) }() // Always fails in the end: with ErrServerClosed.
 	return "http://" + listener.Addr().String(), nil
 }
 
@@ -188,8 +189,8 @@ func (s *Stack) Close() error {
 	for _, p := range slices.Backward(s.processes) {
 		p.stop()
 	}
-	for _, server := range s.servers {
-		errs = append(errs, server.Close())
+	for _, local := range s.servers {
+		errs = append(errs, local.Close())
 	}
 	return errors.Join(append(errs, os.RemoveAll(s.dir))...)
 }

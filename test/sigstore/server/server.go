@@ -47,7 +47,7 @@ type Servers struct {
 	mutex   sync.Mutex
 	answers map[string]http.HandlerFunc
 	asked   map[string]int
-	entries map[string][]byte // of Rekor v1, by the path of the entry; of v2, by themselves
+	entries map[string][]byte // of Rekor v2, by themselves
 }
 
 // Start starts all services. The caller closes them.
@@ -56,10 +56,10 @@ func Start(s *sigstore.Sigstore) *Servers {
 		sigstore: s, http: map[string]*httptest.Server{}, right: map[string]http.HandlerFunc{}, answers: map[string]http.HandlerFunc{},
 		asked: map[string]int{}, entries: map[string][]byte{},
 	}
-	for name, handle := range map[string]func(http.ResponseWriter, *http.Request) error{
-		Fulcio: all.fulcio, Rekor1: all.rekor1, Rekor2: all.rekor2, TSA: all.tsa,
+	for name, handle := range map[string]http.HandlerFunc{
+		Fulcio: orRefuse(all.fulcio), Rekor1: NewRekor1(s).ServeHTTP, Rekor2: orRefuse(all.rekor2), TSA: orRefuse(all.tsa),
 	} {
-		all.right[name] = orRefuse(handle)
+		all.right[name] = handle
 		all.http[name] = httptest.NewServer(all.handler(name))
 	}
 	return all

@@ -1,4 +1,4 @@
-package sigstored
+package server
 
 import (
 	"context"
@@ -22,9 +22,9 @@ import (
 	"github.com/assay-dev/assay/test/sigstore"
 )
 
-// rekor1 has the interface of Rekor v1 over HTTP, as far as signing and verifying
-// need it. What is to be logged goes through Rekor's own packages, so that an
-// entry whose signature does not verify is refused.
+// rekor1 has the interface of Rekor v1, as far as signing and verifying need it.
+// What is to be logged goes through Rekor's own packages, so that an entry whose
+// signature does not verify is refused.
 //
 // https://github.com/sigstore/rekor/blob/v1.5.3/openapi.yaml
 type rekor1 struct {
@@ -35,24 +35,37 @@ type rekor1 struct {
 	indices map[int64]string               // identifiers, by index
 }
 
-func (s *Stack) serveRekor1() error {
-	keys, err := s.Sigstore.Keys()
-	if err != nil {
-		return err
-	}
-	r := &rekor1{sigstore: s.Sigstore, entries: map[string]models.LogEntryAnon{}, indices: map[int64]string{}}
+// maxRequest bounds what is read of a request, in bytes.
+const maxRequest = 4 << 20
+
+// NewRekor1 serves the log of the Rekor v1 kind of an instance.
+func NewRekor1(s *sigstore.Sigstore) http.Handler {
+	r := &rekor1{sigstore: s, entries: map[string]models.LogEntryAnon{}, indices: map[int64]string{}}
 	mux := http.NewServeMux()
-	mux.HandleFunc("GET /api/v1/log/publicKey", func(w http.ResponseWriter, _ *http.Request) {
-		w.Header().Set("Content-Type", "application/x-pem-file")
-		_, _ = w.Write(keys.Rekor1Public) // The client may be gone.
-	})
+	mux.HandleFunc("GET /api/v1/log/publicKey", r.publicKey)
 	mux.HandleFunc("POST /api/v1/log/entries", r.create)
 	mux.HandleFunc("GET /api/v1/log/entries", r.byIndex)
 	mux.HandleFunc("GET /api/v1/log/entries/{id}", func(w http.ResponseWriter, request *http.Request) {
 		r.answer(w, request.PathValue("id"))
 	})
-	s.Rekor1, err = s.serve(mux)
-	return err
+	return mux
+}
+
+func (r *rekor1) publicKey(w http.ResponseWriter, _ *http.Request) {
+	keys, err := r.sigstore.Keys()
+	if err != nil {
+		refuse(w, http.StatusInternalServerError, err.Error())
+		return
+	}
+	w.Header().Set("Content-Type", "application/x-pem-file")
+	_, _ = w.Write(keys.Rekor1Public) // The client may be gone.
+}
+
+// answerJSON writes an answer, to a client whose going away concerns nobody.
+func answerJSON(w http.ResponseWriter, code int, content any) {
+	w.Header().Set("Content-Type", "application/json")
+	w.WriteHeader(code)
+	_ = json.NewEncoder(w).Encode(content)
 }
 
 // refuse answers with Rekor's error.
