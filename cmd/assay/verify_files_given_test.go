@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"encoding/base64"
 	"encoding/json"
 	"fmt"
@@ -185,6 +186,66 @@ func TestVerifyFilesGiven(t *testing.T) {
 	}
 }
 
+// TestVerifyFilesTogether: what several manifests amount to.
+func TestVerifyFilesTogether(t *testing.T) {
+	s := newFilesScene(t)
+	s.file("cosign.pub", string(s.key.PublicPEM()))
+	s.file("a.yaml", oneSource)
+	s.file("b.yaml", oneSource)
+	keys := []string{"--secret", "release-key=cosign.pub"}
+	s.verify(append(keys, "-f", "a.yaml", "-f", "b.yaml")...).expect(t, exitOK, "2 verified",
+		"b.yaml:3:12: warning: apps/app: metadata.name: the same ModuleSource is in a.yaml:1:1")
+
+	s.file("empty.yaml", strings.ReplaceAll(oneSource, "HOST/app", "HOST/empty"))
+	s.verify(append(keys, "-f", "empty.yaml")...).expect(t, exitRefused, "1 not publishable")
+
+	// What is missing may be there tomorrow: until then nobody knows.
+	second := "      - name: other\n        key: {configMapRef: {name: none}}\n        transparencyLog: Ignore\n"
+	s.file("two.yaml", strings.Replace(oneSource, "    authorities:", "    threshold: 1\n    authorities:", 1)+second+
+		"---\napiVersion: v1\nkind: Secret\nmetadata: {name: release-key, namespace: apps}\n")
+	s.verify("-f", "two.yaml").expect(t, exitFailed, "expected an entry whose name ends in .pub", `ConfigMap "none": it is not in the manifests`, "TrustUnavailable")
+}
+
+// TestVerifyFilesTimeout: each has its own spec.timeout, and all of them --timeout.
+func TestVerifyFilesTimeout(t *testing.T) {
+	s := newFilesScene(t)
+	s.file("cosign.pub", string(s.key.PublicPEM()))
+	s.file("short.yaml", strings.Replace(oneSource, "spec:", "spec:\n  timeout: 1s", 1))
+	s.file("long.yaml", strings.Replace(oneSource, "name: app,", "name: long,", 1))
+	s.server.Intercept(registry.Hang)
+	keys := []string{"--secret", "release-key=cosign.pub"}
+	s.verify(append(keys, "-f", "short.yaml")...).expect(t, exitFailed, "no answer in time: it took longer than spec.timeout, which is 1s")
+	s.verify(append(keys, "-f", "long.yaml", "--timeout", "100ms")...).expect(t, exitFailed, "it took longer than --timeout, which is 100ms")
+}
+
+func TestVerifyFilesInterrupted(t *testing.T) {
+	s := newFilesScene(t)
+	term, out, errs := fakeTerminal()
+	ctx, cancel := context.WithCancel(t.Context())
+	s.server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		cancel()
+		registry.Hang(w, r, next)
+	})
+	got := ran{code: run(ctx, term, []string{"verify", "-f", "deploy/app.yaml", "--dial-allow", "127.0.0.1", "--trusted-root", s.root})}
+	got.out, got.err = out.String(), errs.String()
+	got.expect(t, exitFailed, "assay: interrupted")
+	if got.out != "" {
+		t.Errorf("expected no report, found %s", got.out)
+	}
+}
+
+// TestVerifyFilesDialsAsTheController: a manifest does not send the machine that
+// checks it to its own services.
+func TestVerifyFilesDialsAsTheController(t *testing.T) {
+	s := newFilesScene(t)
+	s.server.Reset()
+	got := assay(t, "verify", "-f", "deploy/app.yaml", "--trusted-root", s.root)
+	got.expect(t, exitFailed, "2 not judged", "--dial-allow")
+	if n := len(s.server.Requests()); n != 0 {
+		t.Errorf("expected no request, found %d", n)
+	}
+}
+
 // TestVerifyFilesStdin: what kustomize renders, on standard input.
 func TestVerifyFilesStdin(t *testing.T) {
 	s := newFilesScene(t)
@@ -212,6 +273,7 @@ func TestVerifyFilesCredentials(t *testing.T) {
 	s.must(err)
 	s.must(signing.SignCosign(t.Context(), private.Host()+"/app@"+digest, s.key, login))
 	s.file("app.yaml", strings.ReplaceAll(strings.ReplaceAll(oneSource, "HOST", private.Host()), "  verify:", "  secretRef: {name: pull}\n  verify:"))
+	s.file("suspended.yaml", strings.ReplaceAll(strings.ReplaceAll(oneSource, "HOST", private.Host()), "  verify:", "  secretRef: {name: pull}\n  suspend: true\n  verify:"))
 	s.file("anonymous.yaml", strings.ReplaceAll(oneSource, "HOST", private.Host()))
 	s.file("cosign.pub", string(s.key.PublicPEM()))
 	right := dockerConfig(private.Host(), "robot", "hunter2")
@@ -231,6 +293,8 @@ func TestVerifyFilesCredentials(t *testing.T) {
 		says   []string
 	}{
 		"as the controller":   {docker: home, args: []string{"-f", "app.yaml", "--secret", "pull=config.json"}, code: exitRefused, says: []string{"spec.secretRef: expected no credentials together with insecure: true"}},
+		"as the controller 2": {docker: home, args: []string{"-f", "app.yaml"}, code: exitRefused, says: []string{"spec.secretRef: expected no credentials together with insecure: true"}},
+		"given, suspended":    {docker: nobody, args: []string{"-f", "suspended.yaml", "--secret", "pull=config.json", "--allow-insecure-credentials"}, says: []string{"1 verified", "it is suspended"}},
 		"given":               {docker: nobody, args: []string{"-f", "app.yaml", "--secret", "pull=config.json", "--allow-insecure-credentials"}, says: []string{"1 verified"}},
 		"given, wrong":        {docker: home, args: []string{"-f", "app.yaml", "--secret", "pull=wrong.json", "--allow-insecure-credentials"}, code: exitFailed, says: []string{"AuthenticationFailed"}},
 		"given, for others":   {docker: home, args: []string{"-f", "app.yaml", "--secret", "pull=others.json", "--allow-insecure-credentials"}, code: exitFailed, says: []string{`expected an entry of "auths" for`}},
