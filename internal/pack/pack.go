@@ -73,6 +73,8 @@ var ErrNotAModule = errors.New("not a Timoni module")
 // ErrFolder is wrapped by the error for a Dir that is no folder.
 var ErrFolder = errors.New("not a folder")
 
+var errCompressed = errors.New("the compressed layers are too large")
+
 // cause is an error that is one of the above, in its own words.
 type cause struct {
 	is   error
@@ -128,6 +130,7 @@ func Pack(ctx context.Context, o Options) (_ *Packed, err error) {
 // addLayers packs the layers, and reads them back as the controller will.
 func (p *Packed) addLayers(ctx context.Context, dir string, kind kind, limits artifact.Limits, content *image) error {
 	var files []artifact.Layer
+	var compressed int64
 	skipped := map[string]bool{}
 	for _, spec := range kind.layers {
 		l, err := packLayer(ctx, p.temp, dir, spec, limits, skipped)
@@ -136,6 +139,12 @@ func (p *Packed) addLayers(ctx context.Context, dir string, kind kind, limits ar
 		}
 		content.layers = append(content.layers, l)
 		files = append(files, artifact.Layer{Path: l.path})
+		compressed += l.descriptor.Size
+	}
+	if compressed > limits.ArchiveBytes {
+		// What does not compress is larger in an archive than it is.
+		return because(&artifact.Error{Reason: artifact.ReasonArtifactTooLarge, Err: errCompressed},
+			"the controller would refuse this: expected at most %d bytes of compressed layers, found %d", limits.ArchiveBytes, compressed)
 	}
 	p.Skipped = sorted(skipped)
 	preview, err := artifact.Preview(files, limits)

@@ -2,15 +2,13 @@ package pack_test
 
 import (
 	"context"
+	"crypto/rand"
 	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
 	"strings"
-	"syscall"
 	"testing"
-
-	"github.com/google/go-cmp/cmp"
 
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/pack"
@@ -39,6 +37,9 @@ func TestPackRefuses(t *testing.T) {
 			nil, artifact.ReasonArtifactTooLarge, []string{"8 entries in all layers"}},
 		"too many bytes": {pack.Options{Dir: folder(t, map[string]string{"a": large, "b": large}), Type: pack.Generic, Limits: artifact.Limits{ArchiveBytes: 2<<10 - 1}},
 			nil, artifact.ReasonArtifactTooLarge, []string{"2047 bytes", `"b"`}},
+		// As many bytes as there may be, but the archive of them is larger.
+		"too many bytes of layers": {pack.Options{Dir: folder(t, map[string]string{"a": rand.Text() + rand.Text()}), Type: pack.Generic, Limits: artifact.Limits{ArchiveBytes: 52}},
+			nil, artifact.ReasonArtifactTooLarge, []string{"52 bytes of compressed layers"}},
 		"a ratio that looks like a bomb": {pack.Options{Dir: folder(t, map[string]string{"a": strings.Repeat("x", 2<<20)}), Type: pack.Generic, Limits: artifact.Limits{Ratio: 2}},
 			nil, artifact.ReasonArtifactTooLarge, []string{"compression ratio"}},
 		"a name that others split": {pack.Options{Dir: folder(t, map[string]string{`a\b`: ""}), Type: pack.Generic},
@@ -76,28 +77,6 @@ func TestPackRefuses(t *testing.T) {
 				t.Errorf("expected no temporary file, found %v, %v", left, err)
 			}
 		})
-	}
-}
-
-func TestPackSkipsWhatIsNoFile(t *testing.T) {
-	dir := module(t, nil)
-	outside := folder(t, map[string]string{"secret": "s"})
-	for link, target := range map[string]string{
-		"link.cue": "timoni.cue", "templates/outside": outside, "broken": "nowhere", "cue.mod/link": "module.cue",
-	} {
-		if err := os.Symlink(target, filepath.Join(dir, link)); err != nil {
-			t.Fatal(err)
-		}
-	}
-	if err := syscall.Mkfifo(filepath.Join(dir, "fifo"), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	packed := mustPack(t, pack.Options{Dir: dir, Type: pack.Timoni})
-	if diff := cmp.Diff([]string{"broken", "cue.mod/link", "fifo", "link.cue", "templates/outside"}, packed.Skipped); diff != "" {
-		t.Errorf("skipped (-expected +found):\n%s", diff)
-	}
-	if plain := mustPack(t, pack.Options{Dir: module(t, nil), Type: pack.Timoni}); packed.Digest != plain.Digest {
-		t.Errorf("expected the digest without them, %s, found %s", plain.Digest, packed.Digest)
 	}
 }
 
