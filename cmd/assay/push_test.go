@@ -120,9 +120,17 @@ func TestPushPrints(t *testing.T) {
 func TestPushIsVerifiedAndPulled(t *testing.T) {
 	key, other := newKeyPair(t), newKeyPair(t)
 	for _, kind := range []string{"timoni", "flux", "generic"} {
-		for _, format := range []string{"cosign", "bundle"} {
-			t.Run(kind+", "+format, func(t *testing.T) {
-				server := emptyRegistry(t, registry.Options{})
+		for where, start := range map[string]func(registry.Options) (*registry.Server, error){
+			"cosign, referrers": registry.Referrers, "bundle, referrers": registry.Referrers,
+			"cosign, none": registry.Distribution, "bundle, none": registry.Distribution,
+		} {
+			t.Run(kind+", "+where, func(t *testing.T) {
+				format, _, _ := strings.Cut(where, ",")
+				server, err := start(registry.Options{})
+				if err != nil {
+					t.Fatal(err)
+				}
+				t.Cleanup(func() { _ = server.Close() })
 				url := "oci://" + server.Host() + "/my-org/modules/my-app"
 				got := assay(t, "push", moduleFolder(t, nil), url, "--version", "1.0.0", "--artifact-type", kind, "--insecure", "-o", "json",
 					"--sign", "cosign", "--cosign-key", key+".key", "--tlog-upload=false", "--signature-format", format)
@@ -263,6 +271,31 @@ func TestPushThatFails(t *testing.T) {
 				t.Errorf("expected latest to be %s still, found %s", before, found)
 			}
 		})
+	}
+}
+
+// TestPushInterruptedWhileSigning: what is not signed gets no tag.
+func TestPushInterruptedWhileSigning(t *testing.T) {
+	key := newKeyPair(t)
+	server := emptyRegistry(t, registry.Options{})
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	server.Intercept(registry.On(http.MethodPut, registry.KindManifests, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasPrefix(path.Base(r.URL.Path), "sha256-") {
+			interrupt()
+			registry.Hang(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+	term, out, stderr := fakeTerminal()
+	code := run(ctx, term, []string{"push", moduleFolder(t, nil), "oci://" + server.Host() + "/app", "--version", "1.0.0", "--insecure",
+		"--sign", "cosign", "--cosign-key", key + ".key", "--tlog-upload=false"})
+	if code != exitFailed || !strings.Contains(stderr.String(), "interrupted") {
+		t.Errorf("expected exit %d and to read that it was interrupted, found %d: %s%s", exitFailed, code, out, stderr)
+	}
+	if list := written(server); slices.Contains(list, "1.0.0") || slices.Contains(list, "latest") {
+		t.Errorf("expected no tag, found %q", list)
 	}
 }
 
