@@ -76,9 +76,10 @@ func group(apiVersion string) string {
 }
 
 // isSource reports whether it is a ModuleSource, or was meant to be one.
-func (o *Object) isSource() bool {
-	apiVersion := o.text("apiVersion")
-	return group(apiVersion) == v1alpha1.GroupVersion.Group || apiVersion == "" && o.kind() == v1alpha1.ModuleSourceKind
+func (o *Object) isSource() bool { return isSource(o.text("apiVersion"), o.kind()) }
+
+func isSource(apiVersion, kind string) bool {
+	return group(apiVersion) == v1alpha1.GroupVersion.Group || apiVersion == "" && kind == v1alpha1.ModuleSourceKind
 }
 
 // Kinds of other projects that become a Secret in the cluster, by API group.

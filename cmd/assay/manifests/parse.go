@@ -90,22 +90,33 @@ func (p *parser) document(d document) {
 // object takes an object, if it is of a kind that is looked at. What is in it is
 // read as kubectl reads it, so that a plain yes is what it is there.
 func (p *parser) object(d document, node *yaml.Node) {
-	apiVersion, kind := scalar(node, "apiVersion"), scalar(node, "kind")
 	o := &Object{node: node, offset: d.offset, Position: Position{File: p.file}}
-	list := strings.HasSuffix(kind, "List") && (group(apiVersion) == "" || group(apiVersion) == v1alpha1.GroupVersion.Group)
-	wanted := list || isReference(apiVersion, kind) || group(apiVersion) == v1alpha1.GroupVersion.Group || apiVersion == "" && kind == v1alpha1.ModuleSourceKind
-	if !wanted {
-		return
-	}
 	text, err := kyaml.YAMLToJSON(d.text)
 	if err == nil {
 		err = utiljson.Unmarshal(text, &o.Content)
 	}
 	if err != nil {
-		p.unreadable(d, err)
+		if isWanted(scalar(node, "apiVersion"), scalar(node, "kind")) {
+			p.unreadable(d, err)
+		}
 		return
 	}
-	p.take(o, kind, list, maxListDepth)
+	kind := o.kind()
+	if !isWanted(o.text("apiVersion"), kind) {
+		return
+	}
+	p.take(o, kind, isList(o.text("apiVersion"), kind), maxListDepth)
+}
+
+// isWanted reports whether objects of a kind are looked at. What kind it is, is
+// what kubectl takes it for: of a kind that is written twice, or in a roundabout
+// way, the nodes of the text say something else.
+func isWanted(apiVersion, kind string) bool {
+	return isList(apiVersion, kind) || isReference(apiVersion, kind) || isSource(apiVersion, kind)
+}
+
+func isList(apiVersion, kind string) bool {
+	return strings.HasSuffix(kind, "List") && (group(apiVersion) == "" || group(apiVersion) == v1alpha1.GroupVersion.Group)
 }
 
 func (p *parser) take(o *Object, kind string, list bool, depth int) {
@@ -140,10 +151,8 @@ func (p *parser) item(o *Object, listKind, apiVersion string, depth int) {
 	if only := strings.TrimSuffix(listKind, "List"); only != "" && o.text("kind") == "" {
 		o.Content["kind"], o.Content["apiVersion"] = only, apiVersion
 	}
-	kind := o.kind()
-	list := strings.HasSuffix(kind, "List") && (group(o.text("apiVersion")) == "" || o.isSource())
-	if list || o.isSource() || isReference(o.text("apiVersion"), kind) {
-		p.take(o, kind, list, depth)
+	if kind := o.kind(); isWanted(o.text("apiVersion"), kind) {
+		p.take(o, kind, isList(o.text("apiVersion"), kind), depth)
 	}
 }
 
