@@ -69,7 +69,7 @@ func (s *Set) add(name string, stdin io.Reader) error {
 	case errors.Is(err, fs.ErrNotExist):
 		return &NotFoundError{Name: name}
 	case err != nil:
-		return err
+		return unreadableFile(name, err)
 	case info.IsDir():
 		return s.folder(name)
 	default:
@@ -81,12 +81,12 @@ func (s *Set) add(name string, stdin io.Reader) error {
 func (s *Set) folder(name string) error {
 	root, err := os.OpenRoot(name)
 	if err != nil {
-		return err
+		return unreadableFile(name, err)
 	}
 	defer root.Close()
 	return fs.WalkDir(root.FS(), ".", func(at string, entry fs.DirEntry, err error) error {
 		if err != nil {
-			return fmt.Errorf("%s: %w", filepath.Join(name, at), err)
+			return unreadableFile(filepath.Join(name, at), err)
 		}
 		shown := path.Join(filepath.ToSlash(filepath.Clean(name)), at)
 		switch {
@@ -147,21 +147,27 @@ func (s *Set) read(name string, open func() (io.ReadCloser, error)) error {
 	}
 	f, err := open()
 	if err != nil {
-		return err
+		return unreadableFile(name, err)
 	}
 	defer f.Close()
 	content, err := io.ReadAll(io.LimitReader(f, maxFileBytes+1))
-	if err != nil {
-		return fmt.Errorf("%s: %w", Position{File: name}, err)
+	if err == nil && len(content) > maxFileBytes {
+		err = fmt.Errorf("expected at most %d bytes, found more", maxFileBytes)
 	}
-	if len(content) > maxFileBytes {
-		return fmt.Errorf("%s: expected at most %d bytes, found more", Position{File: name}, maxFileBytes)
+	if err != nil {
+		return unreadableFile(name, err)
 	}
 	if s.bytes += int64(len(content)); s.bytes > maxTotalBytes {
 		return fmt.Errorf("expected at most %d bytes in all files, found more: name fewer folders", maxTotalBytes)
 	}
 	(&parser{file: name, set: s}).parse(content)
 	return nil
+}
+
+// unreadableFile is an error about a file, whose name is another's text: a line
+// of its own would be a command to a CI system.
+func unreadableFile(name string, err error) error {
+	return fmt.Errorf("%s: %w", printable(Position{File: name}.String(), 300), withoutPath(err))
 }
 
 func isManifest(name string) bool {

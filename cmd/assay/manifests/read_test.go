@@ -224,6 +224,11 @@ func TestReadErrors(t *testing.T) {
 	if _, err := Read([]string{Stdin}, strings.NewReader(strings.Repeat("#", maxFileBytes))); err != nil {
 		t.Errorf("expected all that is within the limit to be read, found %v", err)
 	}
+	folder := t.TempDir()
+	write(t, folder, map[string]string{"a\n::error::\x1b[2J.yaml": strings.Repeat("#", maxFileBytes+1)})
+	if _, err = Read([]string{folder}, nil); err == nil || !strings.Contains(err.Error(), "a ::error::\ufffd[2J.yaml: expected at most") {
+		t.Errorf("expected the name of the file in one line, found %v", err)
+	}
 	s := &Set{seen: map[string]bool{}, Files: maxFiles}
 	if err := s.add(Stdin, strings.NewReader("")); err == nil || !strings.Contains(err.Error(), "expected at most 20000 files") {
 		t.Errorf("expected a limit, found %v", err)
