@@ -256,7 +256,8 @@ func TestVerifyFilesStdin(t *testing.T) {
 		got.expect(t, exitRefused)
 		s.golden(file, got.out)
 	}
-	s.verifyInput("", nil, "-f", "-").expect(t, exitOK, "no ModuleSource in 1 file")
+	s.verifyInput("# nothing\n", nil, "-f", "-").expect(t, exitOK, "no ModuleSource in 1 file")
+	s.verifyInput("\n", nil, "-f", "-").expect(t, exitFailed, "expected manifests on standard input, found nothing")
 }
 
 // TestVerifyFilesCredentials: spec.secretRef from the manifests, given, or, where

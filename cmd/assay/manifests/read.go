@@ -1,6 +1,7 @@
 package manifests
 
 import (
+	"bytes"
 	"errors"
 	"fmt"
 	"io"
@@ -49,7 +50,8 @@ func (e *NotFoundError) Error() string {
 // a problem, and one to a folder is not followed.
 //
 // An error is one of reading, and of type *NotFoundError where there is nothing
-// of the name; what is wrong inside a file is among the problems.
+// of the name. A standard input with nothing in it is one too. What is wrong
+// inside a file is among the problems.
 func Read(names []string, stdin io.Reader) (*Set, error) {
 	s := &Set{seen: map[string]bool{}}
 	for _, name := range names {
@@ -157,12 +159,19 @@ func (s *Set) read(name string, open func() (io.ReadCloser, error)) error {
 	if err != nil {
 		return unreadableFile(name, err)
 	}
+	if name == Stdin && len(bytes.TrimSpace(content)) == 0 {
+		return errNoInput
+	}
 	if s.bytes += int64(len(content)); s.bytes > maxTotalBytes {
 		return fmt.Errorf("expected at most %d bytes in all files, found more: name fewer folders", maxTotalBytes)
 	}
 	(&parser{file: name, set: s}).parse(content)
 	return nil
 }
+
+// errNoInput is for what a command left that failed: in a pipe its exit code is
+// lost, and nothing to verify would be taken for verified.
+var errNoInput = errors.New("expected manifests on standard input, found nothing: did the command fail that writes them?")
 
 // unreadableFile is an error about a file, whose name is another's text: a line
 // of its own would be a command to a CI system.
