@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 
 	"github.com/spf13/cobra"
 )
@@ -67,10 +68,14 @@ func (t *terminal) report(ctx context.Context, command *cobra.Command, err error
 			return code
 		}
 	}
+	first, more, _ := strings.Cut(err.Error(), "\n")
 	if ctx.Err() != nil && errors.Is(err, context.Canceled) {
-		err = errors.New("interrupted")
+		first = "interrupted"
 	}
-	fmt.Fprintf(t.err, "%s: %v\n", t.program, err)
+	fmt.Fprintf(t.err, "%s: %s\n", t.program, clean(first))
+	for _, line := range strings.FieldsFunc(more, func(r rune) bool { return r == '\n' }) {
+		fmt.Fprintln(t.err, clean(line)) // What to type, or what was left.
+	}
 	if code == exitUsage {
 		fmt.Fprintf(t.err, "See: %s --help\n", command.CommandPath())
 	}

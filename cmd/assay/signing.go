@@ -100,7 +100,7 @@ func (f *signingFlags) sign(ctx context.Context, t *terminal, r *registryFlags, 
 	}
 	target := repository.Digest(digest)
 	if err := signing.Exists(ctx, target, writer...); err != nil {
-		return signing.Result{}, err
+		return signing.Result{}, registryFailed(ctx, "reading what is to be signed, "+target.Name(), err)
 	}
 	signed, err := signing.Sign(ctx, *f.checked, target)
 	if refusal := (*verify.Refusal)(nil); errors.As(err, &refusal) {
@@ -109,7 +109,7 @@ func (f *signingFlags) sign(ctx context.Context, t *terminal, r *registryFlags, 
 	if err != nil {
 		return signing.Result{}, err
 	}
-	return signed.Result(), signed.Attach(ctx, writer...)
+	return signed.Result(), registryFailed(ctx, "attaching the signature to "+target.Name(), signed.Attach(ctx, writer...))
 }
 
 // checkFlags refuses flags that exclude each other.

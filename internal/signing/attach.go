@@ -7,7 +7,6 @@ import (
 	"encoding/hex"
 	"encoding/json"
 	"errors"
-	"fmt"
 	"slices"
 	"time"
 
@@ -32,25 +31,21 @@ import (
 // .sig tag in the format of Cosign v2, or as a referrer (under the fallback tag
 // where the registry has no referrers API). As with Cosign, a key's signature
 // that is there already is not written twice. Options are for credentials and
-// the user agent.
+// the user agent. An error repeats the registry's words as they are.
 func (s *Signed) Attach(ctx context.Context, opts ...remote.Option) error {
 	opts = slices.Concat(opts, []remote.Option{remote.WithContext(ctx)})
 	write := s.attachCosign
 	if s.options.Format == verify.FormatBundle {
 		write = s.attachBundle
 	}
-	if err := write(opts); err != nil {
-		return fmt.Errorf("attaching the signature to %s: %w", s.digest, err)
-	}
-	return nil
+	return write(opts)
 }
 
-// Exists asks the registry whether it has what is to be signed.
+// Exists asks the registry whether it has what is to be signed. An error repeats
+// the registry's words as they are.
 func Exists(ctx context.Context, digest name.Digest, opts ...remote.Option) error {
-	if _, err := remote.Get(digest, slices.Concat(opts, []remote.Option{remote.WithContext(ctx)})...); err != nil {
-		return fmt.Errorf("reading %s, which is to be signed: %w", digest, err)
-	}
-	return nil
+	_, err := remote.Get(digest, slices.Concat(opts, []remote.Option{remote.WithContext(ctx)})...)
+	return err
 }
 
 func (s *Signed) attachCosign(opts []remote.Option) error {

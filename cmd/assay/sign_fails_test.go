@@ -1,0 +1,76 @@
+package main
+
+import (
+	"context"
+	"net/http"
+	"path"
+	"strings"
+	"testing"
+
+	"github.com/assay-dev/assay/test/registry"
+)
+
+// TestSignRepeatsNoControlCharacters: what a registry says is its own text, and
+// neither moves the cursor nor begins a line.
+func TestSignRepeatsNoControlCharacters(t *testing.T) {
+	key := newKeyPair(t)
+	server := emptyRegistry(t, registry.Options{})
+	url := "oci://" + server.Host() + "/app"
+	if got := assay(t, "push", moduleFolder(t, nil), url, "--version", "1.0.0", "--insecure"); got.code != exitOK {
+		t.Fatalf("exit %d: %s", got.code, got.err)
+	}
+	digest := tagDigest(t, server, "app", "1.0.0")
+	hostile := registry.Respond(http.StatusForbidden, nil, []byte(`{"errors":[{"code":"DENIED","message":"no\u001b[2J\n::error::`+strings.Repeat("x", 5000)+`"}]}`))
+	for name, tt := range map[string]struct {
+		intercept registry.Interceptor
+		say       string
+	}{
+		"reading":   {registry.On(http.MethodGet, registry.KindManifests, hostile), "reading what is to be signed, " + server.Host() + "/app@" + digest},
+		"attaching": {registry.On(http.MethodPost, registry.KindUploads, hostile), "attaching the signature to " + server.Host() + "/app@" + digest},
+	} {
+		for _, format := range []string{"cosign", "bundle"} {
+			server.Intercept(tt.intercept)
+			// Resolving is asked with HEAD.
+			got := assay(t, "sign", url+":1.0.0", "--insecure", "--cosign-key", key+".key", "--tlog-upload=false", "--signature-format", format)
+			if got.code != exitFailed || !strings.Contains(got.err, tt.say) || !strings.Contains(got.err, "docker login") || got.out != "" {
+				t.Errorf("%s, %s: expected exit %d and %q, found %d: %s%s", name, format, exitFailed, tt.say, got.code, got.out, got.err)
+			}
+			if strings.Contains(got.err, "\x1b") || strings.Contains(got.err, "\n::") || len(got.err) > 2000 {
+				t.Errorf("%s, %s: expected a bounded text without control characters, found %q", name, format, got.err)
+			}
+		}
+	}
+}
+
+// TestReportIsClean: whoever made an error, its lines hold no control character.
+func TestReportIsClean(t *testing.T) {
+	term, _, stderr := fakeTerminal()
+	code := term.report(t.Context(), newRootCommand(term), usageError("\x1b[31mred", "a\x1b[2Jb\u202e"))
+	const want = "assay: a\\x1b[2Jb\\u202e\nTry: \\x1b[31mred\nSee: assay --help\n"
+	if code != exitUsage || stderr.String() != want {
+		t.Errorf("expected exit %d and %q, found %d and %q", exitUsage, want, code, stderr)
+	}
+}
+
+// TestPushInterruptedWhileSigning says what it left.
+func TestPushInterruptedWhileSigning(t *testing.T) {
+	key := newKeyPair(t)
+	server := emptyRegistry(t, registry.Options{})
+	ctx, interrupt := context.WithCancel(t.Context())
+	defer interrupt()
+	server.Intercept(registry.On(http.MethodPut, registry.KindManifests, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+		if strings.HasPrefix(path.Base(r.URL.Path), "sha256-") {
+			interrupt()
+			registry.Hang(w, r, next)
+			return
+		}
+		next.ServeHTTP(w, r)
+	}))
+	term, _, stderr := fakeTerminal()
+	code := run(ctx, term, []string{"push", moduleFolder(t, nil), "oci://" + server.Host() + "/app", "--version", "1.0.0", "--insecure",
+		"--sign", "cosign", "--cosign-key", key + ".key", "--tlog-upload=false"})
+	want := "assay: interrupted\nNothing was tagged: oci://" + server.Host() + "/app:1.0.0 is what it was before\n"
+	if code != exitFailed || stderr.String() != want {
+		t.Errorf("expected exit %d and %q, found %d and %q", exitFailed, want, code, stderr)
+	}
+}
