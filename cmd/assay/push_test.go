@@ -274,7 +274,7 @@ func TestPushThatFails(t *testing.T) {
 	}
 }
 
-// TestPushInterruptedWhileSigning: what is not signed gets no tag.
+// TestPushInterruptedWhileSigning: what is not signed gets no tag, and it says so.
 func TestPushInterruptedWhileSigning(t *testing.T) {
 	key := newKeyPair(t)
 	server := emptyRegistry(t, registry.Options{})
@@ -291,8 +291,9 @@ func TestPushInterruptedWhileSigning(t *testing.T) {
 	term, out, stderr := fakeTerminal()
 	code := run(ctx, term, []string{"push", moduleFolder(t, nil), "oci://" + server.Host() + "/app", "--version", "1.0.0", "--insecure",
 		"--sign", "cosign", "--cosign-key", key + ".key", "--tlog-upload=false"})
-	if code != exitFailed || !strings.Contains(stderr.String(), "interrupted") {
-		t.Errorf("expected exit %d and to read that it was interrupted, found %d: %s%s", exitFailed, code, out, stderr)
+	want := "assay: interrupted\nNothing was tagged: oci://" + server.Host() + "/app:1.0.0 is what it was before\n"
+	if code != exitFailed || stderr.String() != want || out.Len() > 0 {
+		t.Errorf("expected exit %d and %q, found %d and %s%q", exitFailed, want, code, out, stderr)
 	}
 	if list := written(server); slices.Contains(list, "1.0.0") || slices.Contains(list, "latest") {
 		t.Errorf("expected no tag, found %q", list)

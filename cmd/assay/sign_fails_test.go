@@ -1,9 +1,7 @@
 package main
 
 import (
-	"context"
 	"net/http"
-	"path"
 	"strings"
 	"testing"
 
@@ -49,28 +47,5 @@ func TestReportIsClean(t *testing.T) {
 	const want = "assay: a\\x1b[2Jb\\u202e\nTry: \\x1b[31mred\nSee: assay --help\n"
 	if code != exitUsage || stderr.String() != want {
 		t.Errorf("expected exit %d and %q, found %d and %q", exitUsage, want, code, stderr)
-	}
-}
-
-// TestPushInterruptedWhileSigning says what it left.
-func TestPushInterruptedWhileSigning(t *testing.T) {
-	key := newKeyPair(t)
-	server := emptyRegistry(t, registry.Options{})
-	ctx, interrupt := context.WithCancel(t.Context())
-	defer interrupt()
-	server.Intercept(registry.On(http.MethodPut, registry.KindManifests, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if strings.HasPrefix(path.Base(r.URL.Path), "sha256-") {
-			interrupt()
-			registry.Hang(w, r, next)
-			return
-		}
-		next.ServeHTTP(w, r)
-	}))
-	term, _, stderr := fakeTerminal()
-	code := run(ctx, term, []string{"push", moduleFolder(t, nil), "oci://" + server.Host() + "/app", "--version", "1.0.0", "--insecure",
-		"--sign", "cosign", "--cosign-key", key + ".key", "--tlog-upload=false"})
-	want := "assay: interrupted\nNothing was tagged: oci://" + server.Host() + "/app:1.0.0 is what it was before\n"
-	if code != exitFailed || stderr.String() != want {
-		t.Errorf("expected exit %d and %q, found %d and %q", exitFailed, want, code, stderr)
 	}
 }
