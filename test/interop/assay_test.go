@@ -3,12 +3,17 @@ package interop
 import (
 	"bytes"
 	"errors"
+	"os"
 	"os/exec"
 	"path/filepath"
 	"slices"
 	"testing"
 
+	"github.com/google/go-containerregistry/pkg/crane"
+
 	"github.com/assay-dev/assay/internal/verify"
+	"github.com/assay-dev/assay/test/fixtures"
+	testregistry "github.com/assay-dev/assay/test/registry"
 	"github.com/assay-dev/assay/test/sigstore"
 	"github.com/assay-dev/assay/test/sigstored"
 )
@@ -178,4 +183,46 @@ func TestAssayVerifies(t *testing.T) {
 			assay(t, 1, slices.Concat(asked, byIdentity(other))...)
 		})
 	}
+}
+
+// What assay pushes and signs in one go, both releases of Cosign verify by its
+// tags.
+func TestAssayPushes(t *testing.T) {
+	needs(t)
+	for name, w := range ways(true) {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			server, err := testregistry.Referrers(testregistry.Options{})
+			if err != nil {
+				t.Fatal(err)
+			}
+			t.Cleanup(func() { _ = server.Close() })
+			signer := stack.GitHub("example-org/app", "release.yml", "refs/tags/v1.0.0")
+			assay(t, 0, slices.Concat([]string{
+				"push", folder(t), "oci://" + server.Host() + "/app", "--version", "1.0.0", "--insecure",
+				"--sign", "cosign", "--yes", "--identity-token", token(t, signer), "--trusted-root", stack.TrustedRoot,
+			}, w.flags(t))...)
+			for _, tag := range []string{"1.0.0", "latest"} {
+				digest, err := crane.Digest(server.Host()+"/app:"+tag, crane.Insecure)
+				if err != nil {
+					t.Fatal(err)
+				}
+				p := pushed{registry: server, digest: digest}
+				wantCosign(t, p, w.timestamp, w.unlogged(byIdentity(signer.Identity)))
+			}
+		})
+	}
+}
+
+// folder is a small module, as somebody has it on disk.
+func folder(t *testing.T) string {
+	t.Helper()
+	dir := t.TempDir()
+	for name, content := range fixtures.Module() {
+		file := filepath.Join(dir, filepath.FromSlash(name))
+		if err := errors.Join(os.MkdirAll(filepath.Dir(file), 0o700), os.WriteFile(file, []byte(content), 0o600)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	return dir
 }
