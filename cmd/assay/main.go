@@ -14,7 +14,13 @@ import (
 var version string
 
 func main() {
-	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
+	ends := []os.Signal{os.Interrupt, syscall.SIGTERM}
+	if !signal.Ignored(syscall.SIGHUP) { // nohup
+		ends = append(ends, syscall.SIGHUP)
+	}
+	ctx, stop := signal.NotifyContext(context.Background(), ends...)
+	// The second signal ends the process at once, whatever it waits for.
+	context.AfterFunc(ctx, stop)
 	code := run(ctx, newTerminal(), os.Args[1:])
 	stop()
 	os.Exit(code)

@@ -28,6 +28,9 @@ type terminal struct {
 	width int
 	// password reads one line from the terminal without showing it.
 	password func() ([]byte, error)
+	// keep remembers how the terminal is set, and returns what sets it so again;
+	// nil where there is none.
+	keep func() (restore func())
 	// program is the name that the program was started by.
 	program string
 	getenv  func(string) string
@@ -42,6 +45,7 @@ func newTerminal() *terminal {
 		color:    isTerminal(os.Stdout) && os.Getenv("NO_COLOR") == "" && os.Getenv("TERM") != "dumb",
 		progress: isTerminal(os.Stderr) && os.Getenv("TERM") != "dumb",
 		password: func() ([]byte, error) { return term.ReadPassword(int(os.Stdin.Fd())) },
+		keep:     keepTerminal,
 		program:  programName(os.Args[0]),
 		getenv:   os.Getenv,
 		now:      time.Now,
@@ -69,11 +73,26 @@ func (t *terminal) confirm(ctx context.Context, question string) error {
 	return nil
 }
 
-// askPassword asks for a line that is not shown.
+// askPassword asks for a line that is not shown. Where it is interrupted, what is
+// typed is shown again: the reading goes on until the process ends, and would
+// leave the terminal as it is.
 func (t *terminal) askPassword(ctx context.Context, question string) ([]byte, error) {
 	fmt.Fprintf(t.err, "%s: ", question)
 	defer fmt.Fprintln(t.err)
+	if t.keep != nil {
+		defer t.keep()()
+	}
 	return await(ctx, t.password)
+}
+
+func keepTerminal() func() {
+	in := int(os.Stdin.Fd())
+	before, err := term.GetState(in)
+	if err != nil {
+		return func() {}
+	}
+	// Where the terminal is gone, nothing is typed there.
+	return func() { _ = term.Restore(in, before) }
 }
 
 func (t *terminal) readLine(ctx context.Context) (string, error) {
