@@ -46,6 +46,10 @@ var sourceMutants = slices.Concat(
 	if !ok {
 		return o, busy(StepPublish)`, "TestPublishingWaitsForItsSlot"),
 	),
+	in("internal/source/once.go",
+		breaks("check-without-its-manifest", `	if o.Annotations, err = client.Check(ctx, o.Verified, revision); err != nil {`, `	if o.Annotations, err = client.Check(ctx, o.Verified, revision); err != nil && revision.Digest == "" {`, "TestOnce"),
+		breaks("pull-error-ignored", `		return o, registry.Content{}, fail(StepFetch, err)`, `		return o, content, nil`, "TestOnce"),
+	),
 	in("internal/source/release.go",
 		breaks("version-of-a-tag", `	if version == nil {
 		return nil
