@@ -151,16 +151,21 @@ func git(ctx context.Context, dir string, args ...string) (string, error) {
 	return strings.TrimSpace(string(out)), err
 }
 
-// withoutPassword takes user and password out of a URL: CI systems clone with a
-// token in it, and an annotation is public. The user of SSH is no secret.
+// withoutPassword takes what may be secret out of a URL: CI systems clone with a
+// token in it, and an annotation is public. The user of SSH is no secret. It is
+// "" for a URL that cannot be read, of which it is not known where the token is:
+// a password with a # or % in it makes one.
 func withoutPassword(remote string) string {
 	u, err := url.Parse(remote)
-	if err != nil || u.User == nil {
-		return remote
+	switch {
+	case err != nil && strings.Contains(remote, "://"):
+		return ""
+	case err != nil || u.Host == "":
+		return remote // git@example.com:org/app.git, or a folder
 	}
-	if _, secret := u.User.Password(); !secret && u.Scheme != "http" && u.Scheme != "https" {
-		return remote
+	if _, secret := u.User.Password(); secret || !strings.Contains(u.Scheme, "ssh") {
+		u.User = nil
 	}
-	u.User = nil
+	u.RawQuery, u.Fragment = "", ""
 	return u.String()
 }

@@ -129,11 +129,14 @@ func TestNoPasswordOfTheRemoteIsPublished(t *testing.T) {
 	for remote, want := range map[string]string{
 		"https://gitlab-ci-token:s3cret@gitlab.example.com/org/app.git": "https://gitlab.example.com/org/app.git",
 		"https://s3cret@github.com/org/app":                             "https://github.com/org/app",
+		"https://user:s3cret#1@gitlab.example.com/org/app.git":          "",
+		"https://user:s3cret%zz@gitlab.example.com/org/app":             "",
+		"https://gitlab.example.com/org/app.git?private_token=s3cret":   "https://gitlab.example.com/org/app.git",
 		"ssh://git:s3cret@example.com/app":                              "ssh://example.com/app",
 		"ssh://git@example.com/app":                                     "ssh://git@example.com/app",
 		"git@example.com:org/app.git":                                   "git@example.com:org/app.git",
 	} {
-		t.Run(want, func(t *testing.T) {
+		t.Run(remote, func(t *testing.T) {
 			dir := module(t, map[string]string{"timoni.ignore": ".git/\n"})
 			workTree(t, dir, remote)
 			packed := mustPack(t, pack.Options{Dir: dir, Type: pack.Timoni})
