@@ -102,12 +102,14 @@ func (f *keysFlags) generate(ctx context.Context, t *terminal) (signing.KeyPair,
 	if err != nil {
 		return signing.KeyPair{}, err
 	}
-	if err := writeFile(private, keys.Private, 0o600, replace); err != nil {
+	// The public half first: it can be had from the private one, and an old
+	// private key that is lost cannot be had back.
+	if err := writeFile(public, keys.Public, 0o644, replace); err != nil {
 		return signing.KeyPair{}, err
 	}
-	if err := writeFile(public, keys.Public, 0o644, replace); err != nil {
+	if err := writeFile(private, keys.Private, 0o600, replace); err != nil {
 		if !replace {
-			err = errors.Join(err, os.Remove(private))
+			err = errors.Join(err, os.Remove(public))
 		}
 		return signing.KeyPair{}, err
 	}
@@ -122,22 +124,26 @@ func (f *keysFlags) generate(ctx context.Context, t *terminal) (signing.KeyPair,
 // mayReplace asks before a file is replaced: a private key that is lost cannot be
 // had back.
 func (f *keysFlags) mayReplace(ctx context.Context, t *terminal, paths ...string) (bool, error) {
-	if f.force {
-		return true, nil
-	}
+	var there []string
 	for _, path := range paths {
-		_, err := os.Lstat(path)
+		info, err := os.Lstat(path)
 		switch {
 		case errors.Is(err, fs.ErrNotExist):
 			continue
 		case err != nil:
 			return false, err
-		case !t.canAsk:
-			return false, usageError("--output-key-prefix with another name, or --force", "expected no file %s, found one", path)
+		case info.IsDir(): // One half would be replaced, and the other not.
+			return false, usageError("--output-key-prefix with another name", "expected a file or nothing at %s, found a folder", path)
 		}
-		return true, t.confirm(ctx, fmt.Sprintf("%s exists. Replace it? The old key is lost.", path))
+		there = append(there, path)
 	}
-	return false, nil
+	switch {
+	case f.force || len(there) == 0:
+		return f.force, nil
+	case !t.canAsk:
+		return false, usageError("--output-key-prefix with another name, or --force", "expected no file %s, found one", there[0])
+	}
+	return true, t.confirm(ctx, fmt.Sprintf("%s exists. Replace it? The old key is lost.", there[0]))
 }
 
 // newKeyPassword is asked for twice.

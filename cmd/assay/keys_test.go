@@ -135,6 +135,22 @@ func TestKeysReplace(t *testing.T) {
 	}
 }
 
+// TestKeysReplaceBoth: where one half cannot be replaced, the other is not.
+func TestKeysReplaceBoth(t *testing.T) {
+	keyFolder(t)
+	t.Setenv("COSIGN_PASSWORD", keyPassword)
+	for folder, file := range map[string]string{"a.pub": "a.key", "b.key": "b.pub"} {
+		writeFiles(t, ".", map[string]string{folder + "/x": "", file: "old"})
+		got := assay(t, "keys", "generate", "--force", "--output-key-prefix", file[:1])
+		if want := "expected a file or nothing at " + folder + ", found a folder"; got.code != exitUsage || !strings.Contains(got.err, want) {
+			t.Errorf("expected exit %d and %q, found %d: %s", exitUsage, want, got.code, got.err)
+		}
+		if text, err := os.ReadFile(file); err != nil || string(text) != "old" {
+			t.Errorf("expected %s to be kept, found %.20q, %v", file, text, err)
+		}
+	}
+}
+
 // TestKeysPassword is asked for twice, and must be the same.
 func TestKeysPassword(t *testing.T) {
 	for name, c := range map[string]struct {
