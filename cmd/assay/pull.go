@@ -109,8 +109,9 @@ type pulled struct {
 	Bytes  int64  `json:"bytes"`
 }
 
-// run judges, pulls, and puts the folder in place last.
-func (f *pullFlags) run(ctx context.Context, t *terminal, g target, to *place) (err error) {
+// run judges, pulls, puts the folder in place, and says so last: whoever reads
+// the output may be gone, which ends the process.
+func (f *pullFlags) run(ctx context.Context, t *terminal, g target, to *place) error {
 	policy, err := f.policy.policy(ctx)
 	if err != nil {
 		return err
@@ -119,9 +120,26 @@ func (f *pullFlags) run(ctx context.Context, t *terminal, g target, to *place) (
 	if err != nil {
 		return err
 	}
-	temp, err := to.open()
+	v, written, err := f.pull(ctx, t, request, to)
 	if err != nil {
 		return err
+	}
+	if written == nil {
+		if err := t.print(f.format, v, func() error { return v.print(t) }); err != nil {
+			return err
+		}
+		return v.exit()
+	}
+	done := pulled{v, f.dir, written.Files, written.Bytes}
+	return t.print(f.format, done, func() error { return done.print(t) })
+}
+
+// pull leaves the folder in its place, or nothing. Where the verdict is not a yes,
+// nothing was written.
+func (f *pullFlags) pull(ctx context.Context, t *terminal, request source.Request, to *place) (verdict, *artifact.Extracted, error) {
+	temp, err := to.open()
+	if err != nil {
+		return verdict{}, nil, err
 	}
 	defer func() {
 		if left := temp.close(); left != nil {
@@ -129,22 +147,15 @@ func (f *pullFlags) run(ctx context.Context, t *terminal, g target, to *place) (
 		}
 	}()
 	o, content, err := f.fetch(ctx, t, request, temp.layers)
-	v := newVerdict(ctx, t, g.repository, o, err)
+	v := newVerdict(ctx, t, request.Repository, o, err)
 	if err != nil && (o.Verified.IsZero() || v.Verified == metav1.ConditionFalse) {
-		if err := t.print(f.format, v, func() error { return v.print(t) }); err != nil {
-			return err
-		}
-		return v.exit()
+		return v, nil, nil
 	}
 	extracted, err := f.extract(ctx, o, content, temp.tree, err)
 	if err != nil {
-		return err
+		return v, nil, err
 	}
-	if err := to.put(ctx, temp); err != nil {
-		return err
-	}
-	done := pulled{v, f.dir, extracted.Files, extracted.Bytes}
-	return t.print(f.format, done, func() error { return done.print(t) })
+	return v, &extracted, to.put(ctx, temp)
 }
 
 // fetch takes the controller's way from the version to the layers.

@@ -69,7 +69,11 @@ and something else needs --force.`,
 				return err
 			}
 			defer cancel()
-			return p.run(ctx, t, f)
+			packed, signature, err := p.run(ctx, t, f)
+			if err != nil {
+				return err
+			}
+			return p.report(t, f, packed, signature)
 		},
 	}
 	s := c.Flags()
@@ -211,44 +215,48 @@ func parseAnnotations(pairs []string) (map[string]string, error) {
 	return annotations, nil
 }
 
-// run packs, pushes by digest, and tags last.
-func (p *push) run(ctx context.Context, t *terminal, f *pushFlags) error {
+// run packs, pushes by digest, and tags last. What is returned is on the disk no
+// more: whoever reads the report may be gone, which ends the process.
+func (p *push) run(ctx context.Context, t *terminal, f *pushFlags) (*pack.Packed, *signing.Result, error) {
 	packed, err := p.pack(ctx, t, f)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	defer packed.Close()
 	if f.sign != "" {
 		if err := f.signing.check(ctx, t); err != nil {
-			return err
+			return nil, nil, err
 		}
 	}
 	to, err := f.remote.destination(ctx, p.repository)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	tags, err := p.tags(ctx, f, to, packed.Digest)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	if err := to.write(ctx, t, packed); err != nil {
-		return err
+		return nil, nil, err
 	}
 	signature, err := p.sign(ctx, t, f, packed.Digest)
 	if err != nil {
-		return err
+		return nil, nil, err
 	}
 	// Once more: signing may have taken a while, and somebody else may have been
 	// faster.
 	if _, err := p.tags(ctx, f, to, packed.Digest); err != nil {
-		return err
+		return nil, nil, err
 	}
-	for _, tag := range tags {
+	for i, tag := range tags {
 		if err := to.tag(ctx, tag, packed.Image); err != nil {
-			return err
+			if i > 0 {
+				err = fmt.Errorf("%w\nThe tag %s is set, and %s is not: push the same again", err, tags[0], tag)
+			}
+			return nil, nil, err
 		}
 	}
-	return p.report(t, f, packed, signature)
+	return packed, signature, nil
 }
 
 // sign signs the digest, which no tag names yet. It is nil where it is not to be
