@@ -6,8 +6,6 @@ import (
 	"slices"
 	"strings"
 
-	"sigs.k8s.io/yaml"
-
 	"github.com/assay-dev/assay/internal/inspect"
 	"github.com/assay-dev/assay/internal/verify"
 )
@@ -129,6 +127,6 @@ func verifyBlock(s *inspect.Suggestion) (string, error) {
 	if s.Verified == nil && (s.Identity != nil || s.KeyPEM != "") {
 		head += "# It was not found to be what it claims to be: " + clean(s.Refusal.Error()) + "\n"
 	}
-	text, err := yaml.Marshal(map[string]any{"verify": map[string]any{"authorities": []any{authority}}})
+	text, err := marshalYAML(map[string]any{"verify": map[string]any{"authorities": []any{authority}}})
 	return head + string(text), err
 }

@@ -5,6 +5,8 @@ import (
 	"fmt"
 	"slices"
 	"strings"
+	"unicode"
+	"unicode/utf16"
 
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
@@ -44,14 +46,14 @@ func (o *outputFlag) check() error {
 func (t *terminal) print(o *outputFlag, value any, human func() error) error {
 	switch o.format {
 	case "json":
-		text, err := json.MarshalIndent(value, "", "  ")
+		text, err := marshalJSON(value)
 		if err != nil {
 			return err
 		}
-		_, err = fmt.Fprintln(t.out, string(text))
+		_, err = t.out.Write(text)
 		return err
 	case "yaml":
-		text, err := yaml.Marshal(value)
+		text, err := marshalYAML(value)
 		if err != nil {
 			return err
 		}
@@ -61,6 +63,38 @@ func (t *terminal) print(o *outputFlag, value any, human func() error) error {
 		return human()
 	}
 }
+
+// marshalJSON escapes what does not print, which JSON need not: the text may be an
+// attacker's, and JSON is read on terminals too.
+func marshalJSON(value any) ([]byte, error) {
+	text, err := json.MarshalIndent(value, "", "  ")
+	if err != nil {
+		return nil, err
+	}
+	var b strings.Builder
+	for _, r := range string(text) {
+		if r == '\n' || !doesNotPrint(r) {
+			b.WriteRune(r)
+			continue
+		}
+		for _, unit := range utf16.Encode([]rune{r}) { // It is in a string: the rest is ASCII.
+			fmt.Fprintf(&b, `\u%04x`, unit)
+		}
+	}
+	return []byte(b.String() + "\n"), nil
+}
+
+// marshalYAML does the same. YAML has escapes in some places only, and JSON, which
+// is YAML, in all; and of some characters the library makes no YAML at all.
+func marshalYAML(value any) ([]byte, error) {
+	text, err := yaml.Marshal(value)
+	if err != nil || strings.ContainsFunc(strings.ReplaceAll(string(text), "\n", ""), doesNotPrint) {
+		return marshalJSON(value)
+	}
+	return text, err
+}
+
+func doesNotPrint(r rune) bool { return !unicode.IsPrint(r) }
 
 // style is how a word is coloured.
 type style string
