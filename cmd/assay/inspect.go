@@ -89,24 +89,32 @@ func inspectOne(ctx context.Context, t *terminal, remote *registryFlags, roots *
 	defer client.Close()
 	r := &inspected{repository: g.repository}
 	if r.revision, err = client.Resolve(ctx, g.selector); err != nil {
-		return nil, registryProblem(err)
+		return nil, registryProblem(ctx, err)
 	}
 	if pin := g.selector.Pin(); pin != "" && pin != r.revision.Digest {
 		return nil, fmt.Errorf("%s: expected the digest %s, found %s", r.revision.Version, pin, r.revision.Digest)
 	}
 	signatures, attestations, err := client.Attached(ctx, r.revision.Digest)
 	if err != nil {
-		return nil, registryProblem(err)
+		return nil, registryProblem(ctx, err)
 	}
 	r.read(ctx, t, roots, signatures, attestations)
 	return r, nil
 }
 
-// registryProblem puts the reason before the message, as in a condition.
-func registryProblem(err error) error {
+// registryProblem puts the reason before the message, as in a condition, and
+// behind it what ended the wait.
+func registryProblem(ctx context.Context, err error) error {
+	cause := context.Cause(ctx)
+	if errors.Is(cause, context.Canceled) {
+		return cause
+	}
 	var e *registry.Error
 	if errors.As(err, &e) {
-		return fmt.Errorf("%s: %w", e.Reason, err)
+		err = fmt.Errorf("%s: %w", e.Reason, err)
+	}
+	if cause != nil {
+		err = fmt.Errorf("%w: %w", err, cause)
 	}
 	return err
 }

@@ -87,7 +87,7 @@ func (g target) resolve(ctx context.Context, t *terminal, remote *registryFlags)
 	defer client.Close()
 	revision, err := client.Resolve(ctx, g.selector)
 	if err != nil {
-		return "", registryProblem(err)
+		return "", registryProblem(ctx, err)
 	}
 	if pin := g.selector.Pin(); pin != "" && pin != revision.Digest {
 		return "", refused(fmt.Errorf("DigestMismatch: %s: expected the digest %s, found %s", revision.Version, pin, revision.Digest))

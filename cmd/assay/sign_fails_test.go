@@ -1,6 +1,7 @@
 package main
 
 import (
+	"context"
 	"net/http"
 	"strings"
 	"testing"
@@ -47,5 +48,29 @@ func TestReportIsClean(t *testing.T) {
 	const want = "assay: a\\x1b[2Jb\\u202e\nTry: \\x1b[31mred\nSee: assay --help\n"
 	if code != exitUsage || stderr.String() != want {
 		t.Errorf("expected exit %d and %q, found %d and %q", exitUsage, want, code, stderr)
+	}
+}
+
+// TestResolvingEnds: who interrupts, and who waits too long, reads that, and not
+// that the registry is to blame.
+func TestResolvingEnds(t *testing.T) {
+	key := newKeyPair(t)
+	server := emptyRegistry(t, registry.Options{})
+	url := "oci://" + server.Host() + "/app"
+	for _, args := range [][]string{{"sign", url, "--cosign-key", key + ".key", "--tlog-upload=false"}, {"inspect", url}} {
+		ctx, interrupt := context.WithCancel(t.Context())
+		server.Intercept(func(w http.ResponseWriter, r *http.Request, next http.Handler) {
+			interrupt()
+			registry.Hang(w, r, next)
+		})
+		term, _, stderr := fakeTerminal()
+		if code := run(ctx, term, append(args, "--insecure")); code != exitFailed || stderr.String() != "assay: interrupted\n" {
+			t.Errorf("%s: expected exit %d, found %d: %s", args[0], exitFailed, code, stderr)
+		}
+		server.Intercept(registry.Hang)
+		got := assay(t, append(args, "--insecure", "--timeout", "200ms")...)
+		if got.code != exitFailed || !strings.Contains(got.err, "it took longer than --timeout, which is 200ms") {
+			t.Errorf("%s: expected exit %d, found %d: %s", args[0], exitFailed, got.code, got.err)
+		}
 	}
 }
