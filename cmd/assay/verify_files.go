@@ -221,9 +221,12 @@ func (f *filesFlags) sayMore(t *terminal, set *manifests.Set, report manifests.R
 	t.say("%s", summary(report))
 }
 
-// kustomized is the first folder with a kustomization that a ModuleSource is in;
-// "" for none.
+// kustomized is the first folder with a kustomization that a ModuleSource is in,
+// or may come out of, where none was found; "" for none.
 func kustomized(set *manifests.Set, report manifests.Report) string {
+	if len(report.Results) == 0 && len(set.Kustomizations) > 0 {
+		return set.Kustomizations[0]
+	}
 	for _, folder := range set.Kustomizations {
 		for _, result := range report.Results {
 			if folder == "." && !path.IsAbs(result.File) || strings.HasPrefix(result.File, folder+"/") {

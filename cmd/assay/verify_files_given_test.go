@@ -85,6 +85,14 @@ func TestVerifyFilesExitCodes(t *testing.T) {
 	}
 }
 
+// TestVerifyFilesOfAKustomization: what only kustomize makes is nothing here, and
+// that is said.
+func TestVerifyFilesOfAKustomization(t *testing.T) {
+	s := newFilesScene(t)
+	s.file("overlay/kustomization.yaml", "resources: [https://example.com/app.yaml]\n")
+	s.verify("-f", "overlay").expect(t, exitOK, "no ModuleSource in 0 files", "kustomize build overlay | assay verify -f -")
+}
+
 func TestVerifyFilesUsage(t *testing.T) {
 	s := newFilesScene(t)
 	s.file("pem.txt", "no key")
