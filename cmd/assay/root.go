@@ -33,7 +33,7 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 	root.SetErr(t.err)
 	root.SetVersionTemplate("{{.Name}} {{.Version}}\n")
 	root.SetFlagErrorFunc(func(c *cobra.Command, err error) error {
-		return usageError("", "%v", err)
+		return usageError(meantFlag(c.Flags(), err), "%v", err)
 	})
 	root.AddCommand(commands(t)...)
 	return root
