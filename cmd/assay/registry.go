@@ -60,11 +60,17 @@ func (f *registryFlags) authConfig(ctx context.Context, repo registry.Repository
 	if err != nil {
 		return authn.AuthConfig{}, err
 	}
-	found, err := authn.Resolve(ctx, authn.DefaultKeychain, resource)
-	if err != nil {
-		return authn.AuthConfig{}, fmt.Errorf("credentials for %s in Docker's configuration: %w", repo.Host(), err)
+	// A credential helper is another program, which asks, or hangs, as it likes.
+	config, err := await(ctx, func() (*authn.AuthConfig, error) {
+		found, err := authn.Resolve(ctx, authn.DefaultKeychain, resource)
+		if err != nil {
+			return nil, err
+		}
+		return authn.Authorization(ctx, found)
+	})
+	if ctx.Err() != nil {
+		err = context.Cause(ctx)
 	}
-	config, err := authn.Authorization(ctx, found)
 	if err != nil {
 		return authn.AuthConfig{}, fmt.Errorf("credentials for %s in Docker's configuration: %w", repo.Host(), err)
 	}
