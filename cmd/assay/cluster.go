@@ -41,6 +41,17 @@ type cluster struct {
 	name string
 }
 
+// where checks all flags of a command, and reads those that say which cluster.
+func (f *clusterFlags) where(output *outputFlag, args []string) (*cluster, error) {
+	if err := output.check(); err != nil {
+		return nil, err
+	}
+	if f.watch && output.format != "" {
+		return nil, usageError("", "expected --watch or --output, found both")
+	}
+	return f.cluster(args)
+}
+
 // cluster reads the flags. It asks nobody.
 func (f *clusterFlags) cluster(args []string) (*cluster, error) {
 	if f.allNamespaces && f.namespace != "" {

@@ -29,23 +29,18 @@ for an hour, unless it is set up otherwise.`,
   kubectl assay events podinfo --namespace apps --watch`,
 		Args: atMostOne("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := output.check(); err != nil {
-				return err
-			}
-			if flags.watch && output.format != "" {
-				return usageError("", "expected --watch or --output, found both")
-			}
 			if flags.selector != "" {
 				return usageError(c.CommandPath()+" NAME", "--selector: expected none for events, which have no labels of their ModuleSource, found %.200q", flags.selector)
 			}
-			where, err := flags.cluster(args)
-			if err != nil {
+			where, err := flags.where(output, args)
+			switch {
+			case err != nil:
 				return err
-			}
-			if flags.watch {
+			case flags.watch:
 				return watchEvents(c.Context(), t, where)
+			default:
+				return getEvents(c.Context(), t, where, output)
 			}
-			return getEvents(c.Context(), t, where, output)
 		},
 	}
 	flags = addClusterFlags(c.Flags())

@@ -31,20 +31,15 @@ func newGetCommand(t *terminal) *cobra.Command {
   kubectl assay get podinfo --namespace apps --watch`,
 		Args: atMostOne("NAME"),
 		RunE: func(c *cobra.Command, args []string) error {
-			if err := output.check(); err != nil {
+			where, err := flags.where(output, args)
+			switch {
+			case err != nil:
 				return err
-			}
-			if flags.watch && output.format != "" {
-				return usageError("", "expected --watch or --output, found both")
-			}
-			where, err := flags.cluster(args)
-			if err != nil {
-				return err
-			}
-			if flags.watch {
+			case flags.watch:
 				return watchSources(c.Context(), t, where)
+			default:
+				return getSources(c.Context(), t, where, output)
 			}
-			return getSources(c.Context(), t, where, output)
 		},
 	}
 	flags = addClusterFlags(c.Flags())
