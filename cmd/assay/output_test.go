@@ -33,3 +33,16 @@ func TestOutputPrints(t *testing.T) {
 		t.Errorf("expected what prints, found %q, %v", block, err)
 	}
 }
+
+// TestRowsAreBounded: what a signature says of itself does not fill the terminal.
+func TestRowsAreBounded(t *testing.T) {
+	var r rows
+	r.add("key hint", strings.Repeat("é", maxValue))
+	r.add("subject", strings.Repeat("x", maxValue))
+	var out strings.Builder
+	r.print(&out)
+	want := "  key hint    " + strings.Repeat("é", maxValue/2) + "… (8192 bytes)\n  subject     " + strings.Repeat("x", maxValue) + "\n"
+	if out.String() != want {
+		t.Errorf("expected %d bytes, found %d: %.80q", len(want), out.Len(), out.String())
+	}
+}

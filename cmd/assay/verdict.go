@@ -56,8 +56,15 @@ func (v verdict) print(t *terminal) error {
 // rows are named values, one below the other.
 type rows [][2]string
 
+// maxValue bounds a value in a row, in bytes. It is beyond what an identity may
+// have; what signatures say of themselves may be longer by far.
+const maxValue = 4 << 10
+
 // add adds a row, unless the value is empty.
 func (r *rows) add(name, value string) {
+	if len(value) > maxValue {
+		value = strings.ToValidUTF8(value[:maxValue], "") + fmt.Sprintf("… (%d bytes)", len(value))
+	}
 	if value != "" {
 		*r = append(*r, [2]string{clean(name), clean(value)})
 	}
