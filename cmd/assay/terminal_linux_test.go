@@ -6,12 +6,15 @@ import (
 	"os"
 	"os/exec"
 	"path/filepath"
+	"strings"
 	"sync"
 	"syscall"
 	"testing"
 	"time"
 
 	"golang.org/x/sys/unix"
+
+	"github.com/assay-dev/assay/test/registry"
 )
 
 // newTTY is a terminal: what a person has in hand, and what a program is given.
@@ -102,5 +105,46 @@ func TestPasswordInterrupted(t *testing.T) {
 	}
 	if left, _ := filepath.Glob(filepath.Join(folder, "*")); len(left) > 0 {
 		t.Errorf("expected no files, found %q", left)
+	}
+}
+
+// TestColors: a process colours what it says on a terminal alone, and not where
+// nobody wants it. The progress bar goes by where the other output goes.
+func TestColors(t *testing.T) {
+	server := emptyRegistry(t, registry.Options{})
+	source := moduleFolder(t, nil)
+	for name, c := range map[string]struct {
+		isTerminal bool
+		variable   string
+		colored    bool
+	}{
+		"terminal":       {true, "TERM=xterm", true},
+		"piped":          {false, "TERM=xterm", false},
+		"NO_COLOR":       {true, "NO_COLOR=1", false},
+		"a dumb display": {true, "TERM=dumb", false},
+	} {
+		command := exec.CommandContext(t.Context(), os.Args[0], "push", source, "oci://"+server.Host()+"/app", "--version", "1.0.0", "--insecure")
+		command.Env = append(os.Environ(), "NO_COLOR=", "TERM=xterm", runMain+"=1", c.variable)
+		var said shown
+		command.Stdout, command.Stderr = &said, &said
+		if c.isTerminal {
+			person, program := newTTY(t)
+			go func() { _, _ = person.WriteTo(&said) }()
+			command.Stdout, command.Stderr = program, program
+		}
+		if err := command.Run(); err != nil {
+			t.Fatalf("%s: %v: %s", name, err, said.String())
+		}
+		for deadline := time.Now().Add(time.Minute); !strings.Contains(said.String(), "version: 1.0.0"); time.Sleep(5 * time.Millisecond) {
+			if time.Now().After(deadline) {
+				t.Fatalf("%s: expected the end of what is said, found %q", name, said.String())
+			}
+		}
+		if colored := strings.Contains(said.String(), "\x1b[32mPushed\x1b[0m"); colored != c.colored || !colored && strings.Contains(said.String(), "\x1b") {
+			t.Errorf("%s: expected colours: %t, found %q", name, c.colored, said.String())
+		}
+		if bar := strings.Contains(said.String(), "pushing"); bar && !c.isTerminal {
+			t.Errorf("%s: expected no progress bar, found %q", name, said.String())
+		}
 	}
 }
