@@ -1,7 +1,9 @@
 package main
 
 import (
+	"errors"
 	"fmt"
+	"sync"
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
@@ -66,6 +68,9 @@ func (f *clusterFlags) cluster(args []string) (*cluster, error) {
 	loaded := clientcmd.NewNonInteractiveDeferredLoadingClientConfig(rules, &clientcmd.ConfigOverrides{CurrentContext: f.context})
 	config, err := loaded.ClientConfig()
 	if err != nil {
+		if clientcmd.IsEmptyConfig(err) {
+			return nil, errors.New("expected a kubeconfig, which says where the API server is, found none\nTry: --kubeconfig FILE, or export KUBECONFIG=FILE")
+		}
 		return nil, fmt.Errorf("no API server (--kubeconfig, --context, $KUBECONFIG): %w", err)
 	}
 	config.UserAgent = userAgent()
@@ -86,10 +91,10 @@ func (f *clusterFlags) cluster(args []string) (*cluster, error) {
 
 // quietLibraries keeps client-go's and controller-runtime's logs off the
 // terminal: what matters comes back as an error.
-func quietLibraries() {
+var quietLibraries = sync.OnceFunc(func() {
 	ctrl.SetLogger(logr.Discard())
 	klog.SetLogger(logr.Discard())
-}
+})
 
 // isWanted reports whether an object of that name and labels is asked for.
 func (c *cluster) isWanted(o client.Object) bool {

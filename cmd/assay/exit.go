@@ -55,6 +55,12 @@ func failedSilently() error {
 	return &exitError{code: exitFailed, err: errors.New("not judged"), silent: true}
 }
 
+// isSilent reports whether all there is to say of an error was said.
+func isSilent(err error) bool {
+	var exit *exitError
+	return errors.As(err, &exit) && exit.silent
+}
+
 // report prints an error and returns what to exit with. What a command returns
 // without saying more is a failure.
 func (t *terminal) report(ctx context.Context, command *cobra.Command, err error) int {

@@ -104,6 +104,10 @@ func TestInspectFixtures(t *testing.T) {
 			}
 			host := strings.NewReplacer(server.Host(), "REGISTRY")
 			golden(t, "inspect/"+name+".txt", host.Replace(got.out))
+			for _, format := range []string{"json", "yaml"} {
+				got := assay(t, append(args, "--output", format)...)
+				golden(t, "inspect/"+name+"."+format, host.Replace(got.out+got.err))
+			}
 			got = assay(t, append(args, "--print-verify")...)
 			golden(t, "inspect/"+name+".verify.yaml", got.out+got.err)
 		}

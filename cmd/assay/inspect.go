@@ -92,7 +92,7 @@ func inspectOne(ctx context.Context, t *terminal, remote *registryFlags, roots *
 		return nil, registryProblem(ctx, err)
 	}
 	if pin := g.selector.Pin(); pin != "" && pin != r.revision.Digest {
-		return nil, fmt.Errorf("%s: expected the digest %s, found %s", r.revision.Version, pin, r.revision.Digest)
+		return nil, refused(fmt.Errorf("DigestMismatch: %s: expected the digest %s, found %s", r.revision.Version, pin, r.revision.Digest))
 	}
 	signatures, attestations, err := client.Attached(ctx, r.revision.Digest)
 	if err != nil {

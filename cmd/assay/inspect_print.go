@@ -53,7 +53,9 @@ func (r *inspected) printEntry(t *terminal, e inspectEntry) {
 	for _, k := range e.Keys {
 		row("key", k+" (by its log entry)")
 	}
-	row("key hint", e.KeyHint)
+	if len(e.Keys) == 0 && e.KeyHint != "" {
+		row("key", e.KeyHint+" (by its own account)")
+	}
 	for _, l := range e.Log {
 		text := fmt.Sprintf("%s, index %d", cmp.Or(l.URL, l.LogID), l.Index)
 		if l.IntegratedTime != "" {
@@ -117,7 +119,7 @@ func verifyBlock(s *inspect.Suggestion) (string, error) {
 		head += "# The key is the one that the log entry names.\n"
 		authority["key"] = map[string]any{"data": s.KeyPEM}
 	default:
-		head += "# Nothing in the signature says which key made it: put the author's public key into\n# the ConfigMap, as cosign.pub.\n"
+		head += "# The signature does not hold the key that made it: put the author's public key into\n# the ConfigMap, as cosign.pub.\n"
 		authority["key"] = map[string]any{"configMapRef": map[string]any{"name": "release-keys"}}
 	}
 	if s.TransparencyLog == verify.LogIgnore {

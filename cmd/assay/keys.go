@@ -20,11 +20,11 @@ import (
 func newKeysCommand(t *terminal) *cobra.Command {
 	c := &cobra.Command{
 		Use:   "keys",
-		Short: "Make keys to sign with",
+		Short: "Make keys to sign with, and show them",
 		Args:  noArguments,
 		RunE:  func(c *cobra.Command, _ []string) error { return c.Help() },
 	}
-	c.AddCommand(newKeysGenerateCommand(t))
+	c.AddCommand(newKeysGenerateCommand(t), newKeysShowCommand(t))
 	return c
 }
 
@@ -141,7 +141,7 @@ func (f *keysFlags) mayReplace(ctx context.Context, t *terminal, paths ...string
 	case f.force || len(there) == 0:
 		return f.force, nil
 	case !t.canAsk:
-		return false, usageError("--output-key-prefix with another name, or --force", "expected no file %s, found one", there[0])
+		return false, usageError("--output-key-prefix with another name\n     --force, and the old key is lost", "expected no file %s, found one", there[0])
 	}
 	return true, t.confirm(ctx, fmt.Sprintf("%s exists. Replace it? The old key is lost.", there[0]))
 }

@@ -101,7 +101,7 @@ func TestKeysReplace(t *testing.T) {
 		want           string
 		replaced       bool
 	}{
-		"private":       {"cosign.key", "", false, nil, exitUsage, "expected no file cosign.key, found one\nTry: --output-key-prefix with another name, or --force", false},
+		"private":       {"cosign.key", "", false, nil, exitUsage, "expected no file cosign.key, found one\nTry: --output-key-prefix with another name\n     --force, and the old key is lost", false},
 		"public":        {"cosign.pub", "", false, nil, exitUsage, "expected no file cosign.pub, found one", false},
 		"forced":        {"cosign.key", "", false, []string{"--force"}, exitOK, "Wrote the private key to cosign.key", true},
 		"no":            {"cosign.key", "n\n", true, nil, exitFailed, "cosign.key exists. Replace it? The old key is lost. [y/N] ", false},

@@ -5,6 +5,7 @@ package main
 
 import (
 	"context"
+	"fmt"
 	"os"
 	"os/signal"
 	"syscall"
@@ -28,8 +29,13 @@ func main() {
 
 // run runs one command line, and returns what the process exits with.
 func run(ctx context.Context, t *terminal, args []string) int {
+	out := &output{w: t.out}
+	t.out = out
 	root := newRootCommand(t)
 	root.SetArgs(args)
 	command, err := root.ExecuteContextC(ctx)
+	if out.err != nil && (err == nil || isSilent(err)) {
+		err = fmt.Errorf("writing the output: %w", out.err)
+	}
 	return t.report(ctx, command, err)
 }

@@ -3,11 +3,13 @@ package main
 import (
 	"encoding/json"
 	"fmt"
+	"io"
 	"slices"
 	"strings"
 	"unicode"
 	"unicode/utf16"
 
+	"github.com/spf13/cobra"
 	"github.com/spf13/pflag"
 	"sigs.k8s.io/yaml"
 )
@@ -30,7 +32,32 @@ func addOutputFlag(s *pflag.FlagSet, formats ...string) *outputFlag {
 func addNamedOutputFlag(s *pflag.FlagSet, name string, formats ...string) *outputFlag {
 	o := &outputFlag{name: name, formats: formats}
 	s.StringVarP(&o.format, name, "o", "", "format of the output: "+strings.Join(formats, ", ")+"; default: for people")
+	offer(s, "output", formats...)
 	return o
+}
+
+// offered is the annotation of a flag with the values that a shell completes.
+const offered = "assay.dev/values"
+
+// offer has a shell complete the values of a flag.
+func offer(s *pflag.FlagSet, flag string, values ...string) {
+	f := s.Lookup(flag)
+	if f.Annotations == nil {
+		f.Annotations = map[string][]string{}
+	}
+	f.Annotations[offered] = values
+}
+
+// completeValues registers what was offered with the command.
+func completeValues(c *cobra.Command) {
+	c.Flags().VisitAll(func(f *pflag.Flag) {
+		if values := f.Annotations[offered]; len(values) > 0 {
+			_ = c.RegisterFlagCompletionFunc(f.Name, cobra.FixedCompletions(values, cobra.ShellCompDirectiveNoFileComp))
+		}
+	})
+	for _, child := range c.Commands() {
+		completeValues(child)
+	}
 }
 
 // check refuses a format that the command does not know.
@@ -95,6 +122,21 @@ func marshalYAML(value any) ([]byte, error) {
 }
 
 func doesNotPrint(r rune) bool { return !unicode.IsPrint(r) }
+
+// output remembers that something could not be written: who reads only a part must
+// not take it for the whole.
+type output struct {
+	w   io.Writer
+	err error
+}
+
+func (o *output) Write(p []byte) (int, error) {
+	n, err := o.w.Write(p)
+	if err != nil && o.err == nil {
+		o.err = err
+	}
+	return n, err
+}
 
 // style is how a word is coloured.
 type style string

@@ -60,7 +60,7 @@ func (f *policyFlags) policy(ctx context.Context) (verify.Policy, error) {
 	case len(f.keys) > 0 && f.namesIdentity():
 		return verify.Policy{}, usageError("", "expected --cosign-key or --certificate-identity, found both: a ModuleSource can ask for both, as two authorities")
 	case len(f.keys) > 0:
-		a.Keys, err = readKeys(f.keys)
+		a.Keys, err = readKeys("--cosign-key", f.keys)
 	case f.namesIdentity():
 		a.Identities, err = f.identities()
 	default:
@@ -82,16 +82,22 @@ func (f *policyFlags) policy(ctx context.Context) (verify.Policy, error) {
 	return policy, nil
 }
 
-func readKeys(files []string) ([]verify.Key, error) {
+// readKeys reads files with public keys. An error names the flag or argument that
+// they are of.
+func readKeys(of string, files []string) ([]verify.Key, error) {
 	var keys []verify.Key
 	for _, file := range files {
 		raw, err := os.ReadFile(file)
 		if err != nil {
-			return nil, usageError("", "--cosign-key: %v", err)
+			return nil, usageError("", "%s: %v", of, err)
 		}
 		parsed, err := verify.ParseKeys(raw)
 		if err != nil {
-			return nil, usageError("", "--cosign-key %s: %v", file, err)
+			instead := ""
+			if public, ok := strings.CutSuffix(file, ".key"); ok {
+				instead = strings.TrimPrefix(of+" ", "FILE ") + public + ".pub"
+			}
+			return nil, usageError(instead, "%s %s: %v", of, file, err)
 		}
 		keys = append(keys, parsed...)
 	}

@@ -2,6 +2,7 @@ package main
 
 import (
 	"context"
+	"errors"
 	"fmt"
 
 	"github.com/spf13/cobra"
@@ -10,6 +11,7 @@ import (
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/trust"
 )
 
 // pullFlags are those of pull, beside the ones that other commands have too.
@@ -62,6 +64,7 @@ step. That needs Linux or macOS, and a file system that can exchange two folders
 	s := c.Flags()
 	s.StringVar(&f.dir, "output", "", "folder to pull into, made if it is not there; required")
 	s.StringVar(&f.verify, "verify", "", "how to verify: cosign; required")
+	offer(s, "verify", "cosign")
 	s.BoolVar(&f.force, "force", false, "replace the folder, if it is there and not empty")
 	f.wanted = addTargetFlags(s)
 	f.policy = addPolicyFlags(s)
@@ -113,6 +116,11 @@ type pulled struct {
 // the output may be gone, which ends the process.
 func (f *pullFlags) run(ctx context.Context, t *terminal, g target, to *place) error {
 	policy, err := f.policy.policy(ctx)
+	var noRoot *trust.UnavailableError
+	if errors.As(err, &noRoot) && ctx.Err() == nil {
+		v := withoutRoot(g, f.policy, noRoot)
+		return errors.Join(t.print(f.format, v, func() error { return v.print(t) }), v.exit())
+	}
 	if err != nil {
 		return err
 	}
@@ -147,6 +155,9 @@ func (f *pullFlags) pull(ctx context.Context, t *terminal, request source.Reques
 		}
 	}()
 	o, content, err := f.fetch(ctx, t, request, temp.layers)
+	if err != nil && errors.Is(ctx.Err(), context.Canceled) {
+		return verdict{}, nil, ctx.Err()
+	}
 	v := newVerdict(ctx, t, request.Repository, o, err)
 	if err != nil && (o.Verified.IsZero() || v.Verified == metav1.ConditionFalse) {
 		return v, nil, nil

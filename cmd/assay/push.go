@@ -19,6 +19,7 @@ import (
 type pushFlags struct {
 	version      string
 	latest       bool
+	set          *pflag.FlagSet
 	force        bool
 	annotations  []string
 	artifactType string
@@ -54,7 +55,7 @@ What the controller would refuse is refused before anything is sent. A version
 that is there already keeps its digest: pushing the same again changes nothing,
 and something else needs --force.`,
 		Example: `  assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 1.0.0
-  assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 2.0.0-rc.1 --latest=false
+  assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 2.0.0-rc.1
   assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 1.0.0 --sign cosign --cosign-key cosign.key
   assay push ./modules/my-app oci://ghcr.io/my-org/modules/my-app --version 1.0.0 --sign cosign --yes
   assay push ./deploy oci://ghcr.io/my-org/deploy --version 1.0.0 --artifact-type flux`,
@@ -78,14 +79,17 @@ and something else needs --force.`,
 	}
 	s := c.Flags()
 	s.StringVar(&f.version, "version", "", "semantic version, such as 1.0.0 or 1.0.0-rc.1, which becomes the tag; required")
-	s.BoolVar(&f.latest, "latest", true, "also set the tag latest; --latest=false for a version that is not to be the latest one")
+	s.BoolVar(&f.latest, "latest", true, "also set the tag latest; --latest=false for a version that is not to be the latest one; default for a pre-release: false")
 	s.BoolVar(&f.force, "force", false, "move the version to another digest, if it is there already; the controller refuses what changed under a version")
 	s.StringArrayVarP(&f.annotations, "annotation", "a", nil, "annotation of the manifest, as key=value; may be given several times")
 	s.StringVar(&f.artifactType, "artifact-type", string(pack.Timoni), "what the folder is: timoni, flux or generic")
 	s.StringVar(&f.sign, "sign", "", "sign what is pushed: cosign; default: do not")
+	f.set = s
 	f.ofSigning = pflag.NewFlagSet("signing", pflag.ContinueOnError)
 	f.signing = addSigningFlags(f.ofSigning)
 	s.AddFlagSet(f.ofSigning)
+	offer(s, "artifact-type", string(pack.Timoni), string(pack.Flux), string(pack.Generic))
+	offer(s, "sign", "cosign")
 	f.remote = addRegistryFlags(s)
 	f.limits = addLimitFlags(s)
 	f.output = addOutputFlag(s, "json", "yaml")
@@ -122,6 +126,9 @@ func (f *pushFlags) parse(dir, url string) (*push, error) {
 	var err error
 	if p.repository, err = f.parseURL(dir, url); err != nil {
 		return nil, err
+	}
+	if v, err := semver.StrictNewVersion(f.version); err == nil && v.Prerelease() != "" && !f.set.Changed("latest") {
+		f.latest = false // Nobody who follows the latest asked for it.
 	}
 	p.annotations, err = parseAnnotations(f.annotations)
 	return p, err

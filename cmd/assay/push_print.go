@@ -39,13 +39,17 @@ func (p *push) report(t *terminal, f *pushFlags, packed *pack.Packed, signature 
 		done.Tags = append(done.Tags, latestTag)
 	}
 	if signature == nil {
-		t.say("note: it is not signed, and the controller publishes only what is: assay sign %s", done.URL)
+		flags := " --cosign-key cosign.key"
+		if f.remote.insecure {
+			flags += " --insecure"
+		}
+		t.say("note: it is not signed, and the controller publishes only what is: assay sign %s%s", done.URL, flags)
 	}
-	return t.print(f.output, done, func() error { return done.print(t) })
+	return t.print(f.output, done, func() error { return done.print(t, f.remote.insecure) })
 }
 
 // print says what was pushed, and what to do with it next.
-func (d pushed) print(t *terminal) error {
+func (d pushed) print(t *terminal, insecure bool) error {
 	fmt.Fprintf(t.out, "%s oci://%s:%s\n", t.paint(good, "Pushed"), d.Repository, d.Version)
 	var r rows
 	r.add("digest", d.Digest)
@@ -57,6 +61,9 @@ func (d pushed) print(t *terminal) error {
 			return err
 		}
 	}
-	fmt.Fprintf(t.out, "\nIn a ModuleSource:\n  spec:\n    url: oci://%s\n    version: %s\n", d.Repository, d.Version)
+	fmt.Fprintf(t.out, "\nIn a ModuleSource, beside verify:\n  spec:\n    url: oci://%s\n    version: %s\n", d.Repository, d.Version)
+	if insecure {
+		fmt.Fprintln(t.out, "    insecure: true")
+	}
 	return nil
 }

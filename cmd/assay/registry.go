@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/netip"
+	"os"
 	"strings"
 	"time"
 
@@ -156,9 +157,7 @@ func (f *targetFlags) parse(r *registryFlags, url string) (target, error) {
 		if wanted.tag != "" || wanted.version != "" {
 			return target{}, usageError("", "expected --version, --tag or a tag in the URL, found more than one of them: %.300q", url)
 		}
-		if rest, wanted.tag = rest[:at], rest[at+1:]; hasDigest {
-			wanted.tag = "" // The digest says it all, as in Docker's references.
-		}
+		rest, wanted.tag = rest[:at], rest[at+1:] // Beside a digest, it must resolve to it.
 	}
 	repository, err := registry.ParseRepository(rest, r.insecure)
 	if err != nil {
@@ -173,8 +172,14 @@ func (f *targetFlags) parse(r *registryFlags, url string) (target, error) {
 
 // withScheme is what to type instead of a reference without oci://.
 func withScheme(url string) string {
+	if lower := strings.ToLower(url); strings.HasPrefix(lower, "oci://") && lower != url {
+		return lower
+	}
 	if strings.Contains(url, "://") {
 		return ""
+	}
+	if _, err := os.Stat(url); err == nil {
+		return "assay verify -f " + shellWord(url)
 	}
 	return "oci://" + url
 }

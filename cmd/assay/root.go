@@ -36,6 +36,7 @@ could not be done or judged, and 3 when the command line makes no sense.`,
 		return usageError(meantFlag(c.Flags(), err), "%v", err)
 	})
 	root.AddCommand(commands(t)...)
+	completeValues(root)
 	return root
 }
 

@@ -35,6 +35,7 @@ func addSigningFlags(s *pflag.FlagSet) *signingFlags {
 	s.StringVar(&f.key, "cosign-key", "", "private key to sign with: a file that Cosign encrypted ($COSIGN_PASSWORD, or asked for), env://NAME, a key management service (awskms://, azurekms://, gcpkms://, hashivault://), k8s://namespace/name or gitlab://project; default: keyless, by the identity token of the CI provider")
 	s.StringVar(&f.identityToken, "identity-token", "", "identity token (OpenID Connect, audience sigstore) for keyless signing, or a file with it; default: that of GitHub Actions, $SIGSTORE_ID_TOKEN of GitLab CI, or another provider that Cosign knows")
 	s.StringVar(&f.format, "signature-format", string(verify.FormatCosign), "format of the signature: cosign, which Cosign, Flux and Kyverno read without further flags, or bundle, the default of Cosign v3, which only newer ones read")
+	offer(s, "signature-format", string(verify.FormatCosign), string(verify.FormatBundle))
 	s.StringVar(&f.fulcioURL, "fulcio-url", signing.PublicFulcio, "certificate authority for keyless signing")
 	s.StringVar(&f.rekorURL, "rekor-url", signing.PublicRekor, "transparency log, of Rekor v1; --signing-config names others")
 	s.StringArrayVar(&f.timestampServerURLs, "timestamp-server-url", nil, "RFC 3161 timestamp authority, with its path; may be repeated for bundles; default: none")

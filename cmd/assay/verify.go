@@ -11,6 +11,7 @@ import (
 	"github.com/assay-dev/assay/controllers/evidence"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
+	"github.com/assay-dev/assay/internal/trust"
 	"github.com/assay-dev/assay/internal/verify"
 )
 
@@ -93,23 +94,51 @@ type verdict struct {
 }
 
 func verifyOne(ctx context.Context, t *terminal, remote *registryFlags, flags *policyFlags, output *outputFlag, g target) error {
-	policy, err := flags.policy(ctx)
+	v, err := judge(ctx, t, remote, flags, g)
 	if err != nil {
 		return err
 	}
+	if err := t.print(output, v, func() error { return v.print(t) }); err != nil {
+		return err
+	}
+	return v.exit()
+}
+
+// judge asks the registry, and gives the verdict; there is none for what was
+// interrupted, or makes no sense.
+func judge(ctx context.Context, t *terminal, remote *registryFlags, flags *policyFlags, g target) (verdict, error) {
+	policy, err := flags.policy(ctx)
+	var noRoot *trust.UnavailableError
+	if errors.As(err, &noRoot) && ctx.Err() == nil {
+		return withoutRoot(g, flags, noRoot), nil
+	}
+	if err != nil {
+		return verdict{}, err
+	}
 	request, err := g.request(ctx, remote, policy)
 	if err != nil {
-		return err
+		return verdict{}, err
 	}
 	pool := newPool(t)
 	defer pool.Close()
 	syncer := &source.Syncer{Pool: pool, Now: t.now}
 	o, err := syncer.Check(ctx, request)
-	v := newVerdict(ctx, t, g.repository, o, err)
-	if err := t.print(output, v, func() error { return v.print(t) }); err != nil {
-		return err
+	if errors.Is(ctx.Err(), context.Canceled) {
+		return verdict{}, ctx.Err()
 	}
-	return v.exit()
+	return newVerdict(ctx, t, g.repository, o, err), nil
+}
+
+// withoutRoot is the verdict where there is no trusted root: nobody was asked.
+func withoutRoot(g target, flags *policyFlags, err *trust.UnavailableError) verdict {
+	v := verdict{
+		Repository: g.repository.String(), Verified: metav1.ConditionUnknown, Reason: v1alpha1.ReasonTrustUnavailable,
+		Message: err.Error() + ": --trusted-root FILE takes one from a file",
+	}
+	if len(flags.keys) > 0 {
+		v.Message += "; a key needs none for what was signed with --tlog-upload=false: --insecure-ignore-tlog"
+	}
+	return v
 }
 
 // request is what to ask the registry for, as the controller would.

@@ -1,6 +1,8 @@
 package inspect
 
 import (
+	"crypto/sha256"
+	"encoding/base64"
 	"encoding/hex"
 	"encoding/json"
 	"strings"
@@ -29,7 +31,7 @@ func readBundle(digest string, s verify.Signature) Found {
 		if c := content.Certificate(); c != nil {
 			f.Certificate = certificateOf(c)
 		} else if key := content.PublicKey(); key != nil {
-			f.KeyHint = key.Hint()
+			f.KeyHint = fingerprintOf(key.Hint())
 		}
 	}
 	entries, err := b.TlogEntries()
@@ -47,6 +49,16 @@ func readBundle(digest string, s verify.Signature) Found {
 		f.addTimestamp(raw)
 	}
 	return f
+}
+
+// fingerprintOf writes a hint as fingerprints are written, where it is one: Cosign
+// hints at the SHA-256 of the key.
+func fingerprintOf(hint string) string {
+	raw, err := base64.StdEncoding.DecodeString(hint)
+	if err != nil || len(raw) != sha256.Size {
+		return hint
+	}
+	return "sha256:" + hex.EncodeToString(raw)
 }
 
 // readStatement reads an in-toto statement.

@@ -40,7 +40,8 @@ type Found struct {
 	NamesDigest bool
 	// Certificate is nil for a key.
 	Certificate *Certificate
-	// KeyHint is what a bundle says of the key that made it.
+	// KeyHint is what a bundle says of the key that made it: its fingerprint, if
+	// Cosign wrote it.
 	KeyHint string
 	// Keys are the public keys in log entries, where there is no certificate.
 	Keys []verify.Key

@@ -24,7 +24,7 @@ type Suggestion struct {
 }
 
 // errNoKey says that no key can be suggested.
-var errNoKey = errors.New("nothing in it says which key made it")
+var errNoKey = errors.New("not judged: it does not hold the key that made it")
 
 // Suggest proposes the authority for a signature, and judges the signature under
 // it. A nil root judges only what needs none. It is an error where no authority
