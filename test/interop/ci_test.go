@@ -2,6 +2,7 @@ package interop
 
 import (
 	"fmt"
+	"maps"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -28,7 +29,10 @@ type githubWorkflow struct {
 	Permissions map[string]string
 	Jobs        map[string]struct {
 		Env   map[string]string
-		Steps []struct{ Name, Uses, Run string }
+		Steps []struct {
+			Name, Uses, Run string
+			Env             map[string]string
+		}
 	}
 }
 
@@ -178,12 +182,11 @@ func TestGitHubRelease(t *testing.T) {
 
 	var w githubWorkflow
 	snippet(t, "github-release.yaml", &w,
-		"ghcr.io/${{ github.repository_owner }}", server.Host()+"/my-org", "${{ github.event.repository.name }}", "app",
-		"${{ secrets.GITHUB_TOKEN }}", "a-password", "${{ github.actor }}", "somebody")
+		"oci://ghcr.io/", "oci://"+server.Host()+"/", "${{ secrets.GITHUB_TOKEN }}", "a-password")
 	if w.Permissions["id-token"] != "write" || w.Permissions["packages"] != "write" || w.Permissions["contents"] != "read" {
 		t.Errorf("expected the permissions that signing and pushing take, found %v", w.Permissions)
 	}
-	r := newRunner(t, "GITHUB_ACTIONS=true", "GITHUB_REF_NAME=v1.2.3", "ACTIONS_ID_TOKEN_REQUEST_URL="+issuer.URL+"/?api-version=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+secret)
+	r := newRunner(t, "GITHUB_ACTIONS=true", "GITHUB_REF_NAME=v1.2.3", "GITHUB_REPOSITORY=My-Org/App", "GITHUB_ACTOR=somebody", "ACTIONS_ID_TOKEN_REQUEST_URL="+issuer.URL+"/?api-version=2", "ACTIONS_ID_TOKEN_REQUEST_TOKEN="+secret)
 	out := r.runSteps(t, w)
 	for _, want := range []string{"called: " + install, "called: docker login ghcr.io --username somebody --password-stdin"} {
 		if !strings.Contains(out, want) {
@@ -205,7 +208,12 @@ func (r runner) runSteps(t *testing.T, w githubWorkflow) string {
 			if step.Run == "" {
 				continue
 			}
-			code, out := r.run(t, step.Run, job.Env)
+			env := maps.Clone(job.Env)
+			if env == nil {
+				env = map[string]string{}
+			}
+			maps.Copy(env, step.Env)
+			code, out := r.run(t, step.Run, env)
 			if all.WriteString(out); code != 0 {
 				t.Fatalf("%s: expected exit 0, found %d: %s", step.Name, code, out)
 			}
