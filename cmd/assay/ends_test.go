@@ -122,3 +122,23 @@ func TestPushPreRelease(t *testing.T) {
 		}
 	}
 }
+
+// TestTimeout: a registry that does not answer is called slow, and nothing else.
+func TestTimeout(t *testing.T) {
+	server := emptyRegistry(t, registry.Options{})
+	server.Intercept(registry.Hang)
+	key, url := newKeyPair(t), "oci://"+server.Host()+"/app"
+	for _, args := range [][]string{
+		{"verify", url, "--cosign-key", key + ".pub", "--insecure-ignore-tlog"},
+		{"inspect", url},
+		{"sign", url, "--cosign-key", key + ".key", "--tlog-upload=false"},
+		{"push", moduleFolder(t, nil), url, "--version", "1.0.0"},
+		{"pull", url, "--cosign-key", key + ".pub", "--insecure-ignore-tlog", "--verify", "cosign", "--output", filepath.Join(t.TempDir(), "pulled")},
+	} {
+		got := assay(t, append(args, "--insecure", "--timeout", "300ms")...)
+		said := got.out + got.err
+		if got.code != exitFailed || !strings.Contains(said, "it took longer than --timeout, which is 300ms") || strings.Contains(said, "plain HTTP") {
+			t.Errorf("%s: expected exit %d and to read of --timeout, found %d: %s", args[0], exitFailed, got.code, said)
+		}
+	}
+}

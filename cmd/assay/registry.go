@@ -40,9 +40,19 @@ func (f *registryFlags) deadline(ctx context.Context) (context.Context, context.
 	if f.timeout <= 0 {
 		return nil, nil, usageError("", "--timeout: expected more than 0, found %s", f.timeout)
 	}
-	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, fmt.Errorf("it took longer than --timeout, which is %s", f.timeout))
+	ctx, cancel := context.WithTimeoutCause(ctx, f.timeout, timeoutError(f.timeout))
 	return ctx, cancel, nil
 }
+
+// timeoutError is the cause of a context that --timeout ended. It is one of a
+// deadline, since net/http returns the cause in the place of the context's error.
+type timeoutError time.Duration
+
+func (e timeoutError) Error() string {
+	return fmt.Sprintf("it took longer than --timeout, which is %s", time.Duration(e))
+}
+
+func (timeoutError) Unwrap() error { return context.DeadlineExceeded }
 
 // everywhere are all addresses: who types a registry's name may go there.
 var everywhere = []netip.Prefix{netip.MustParsePrefix("0.0.0.0/0"), netip.MustParsePrefix("::/0")}
