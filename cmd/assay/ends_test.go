@@ -142,3 +142,16 @@ func TestTimeout(t *testing.T) {
 		}
 	}
 }
+
+// TestFlagsAreNamed: a message says which flag, where the controller's says which
+// field.
+func TestFlagsAreNamed(t *testing.T) {
+	server := emptyRegistry(t, registry.Options{})
+	url := "oci://" + server.Host() + "/app"
+	for _, args := range [][]string{{"verify", "--cosign-key", fixtureFile(t, "trust/cosign.pub"), "--insecure-ignore-tlog"}, {"inspect"}} {
+		got := assay(t, append(args, url, "--tag", "1.0.0")...)
+		if said := got.out + got.err; got.code != exitFailed || !strings.Contains(said, "add --insecure") || strings.Contains(said, "insecure: true") {
+			t.Errorf("%s: expected exit %d and --insecure, found %d: %s", args[0], exitFailed, got.code, said)
+		}
+	}
+}

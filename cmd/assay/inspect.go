@@ -111,7 +111,7 @@ func registryProblem(ctx context.Context, err error) error {
 	}
 	var e *registry.Error
 	if errors.As(err, &e) {
-		err = fmt.Errorf("%s: %w", e.Reason, err)
+		err = &registryError{fmt.Sprintf("%s: %s", e.Reason, asFlags(e.Message)), err}
 	}
 	if cause != nil {
 		err = fmt.Errorf("%w: %w", err, cause)

@@ -3,6 +3,7 @@ package main
 import (
 	"context"
 	"errors"
+	"strings"
 
 	"github.com/spf13/cobra"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -162,6 +163,7 @@ func newVerdict(ctx context.Context, t *terminal, repository registry.Repository
 	} else if err != nil {
 		v.Reason, v.Message = v1alpha1.ReasonRegistryUnavailable, err.Error()
 	}
+	v.Message = asFlags(v.Message)
 	switch {
 	case err == nil || (!o.Verified.IsZero() && failed != nil && failed.Kind == source.Unpublishable):
 		v.Verified, v.Note = metav1.ConditionTrue, ""
@@ -180,6 +182,11 @@ func newVerdict(ctx context.Context, t *terminal, repository registry.Repository
 		}
 	}
 	return v
+}
+
+// asFlags names a flag where a message for ModuleSources names its field.
+func asFlags(message string) string {
+	return strings.NewReplacer("write insecure: true", "add --insecure", "insecure: true means", "--insecure means", "spec.timeout", "--timeout").Replace(message)
 }
 
 // exit is what the process exits with for the verdict. What was printed is not
