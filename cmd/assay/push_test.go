@@ -9,6 +9,7 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
+	"sync/atomic"
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
@@ -306,10 +307,9 @@ func TestPushOvertaken(t *testing.T) {
 	server := emptyRegistry(t, registry.Options{})
 	url := "oci://" + server.Host() + "/app"
 	other := moduleFolder(t, map[string]string{"values.cue": "other"})
-	once := false
+	var once atomic.Bool
 	server.Intercept(registry.On(http.MethodPut, registry.KindManifests, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if strings.HasPrefix(path.Base(r.URL.Path), "sha256-") && !once {
-			once = true
+		if strings.HasPrefix(path.Base(r.URL.Path), "sha256-") && once.CompareAndSwap(false, true) {
 			server.Intercept(nil)
 			if got := assay(t, "push", other, url, "--version", "1.0.0", "--insecure", "--latest=false"); got.code != exitOK {
 				t.Errorf("the other: exit %d: %s", got.code, got.err)
@@ -355,17 +355,17 @@ func TestPushInterrupted(t *testing.T) {
 // TestPushRetries: what go-containerregistry tries again is tried again.
 func TestPushRetries(t *testing.T) {
 	server := emptyRegistry(t, registry.Options{})
-	failures := 0
+	var asked atomic.Int32 // Layers are pushed side by side.
 	server.Intercept(registry.On(http.MethodPost, registry.KindUploads, func(w http.ResponseWriter, r *http.Request, next http.Handler) {
-		if failures++; failures == 1 {
+		if asked.Add(1) == 1 {
 			w.WriteHeader(http.StatusServiceUnavailable)
 			return
 		}
 		next.ServeHTTP(w, r)
 	}))
 	got := assay(t, "push", moduleFolder(t, nil), "oci://"+server.Host()+"/app", "--version", "1.0.0", "--insecure")
-	if got.code != exitOK || failures < 2 {
-		t.Errorf("expected exit 0 after a second trial, found %d after %d: %s", got.code, failures, got.err)
+	if got.code != exitOK || asked.Load() < 2 {
+		t.Errorf("expected exit 0 after a second trial, found %d after %d: %s", got.code, asked.Load(), got.err)
 	}
 }
 
