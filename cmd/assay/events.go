@@ -80,6 +80,9 @@ func (c *cluster) events(ctx context.Context, kube client.Reader) ([]eventsv1.Ev
 		return nil, clusterProblem(err)
 	}
 	events := slices.DeleteFunc(list.Items, func(e eventsv1.Event) bool { return !c.concerns(&e) })
+	for i := range events {
+		events[i].ManagedFields = nil
+	}
 	slices.SortStableFunc(events, func(a, b eventsv1.Event) int { return lastSeen(&a).Compare(lastSeen(&b)) })
 	return events, nil
 }

@@ -84,7 +84,7 @@ func (c *cluster) sources(ctx context.Context, kube client.Reader) ([]v1alpha1.M
 		if err := kube.Get(ctx, types.NamespacedName{Namespace: c.namespace, Name: c.name}, &one); err != nil {
 			return nil, clusterProblem(err)
 		}
-		one.TypeMeta = kind
+		one.TypeMeta, one.ManagedFields = kind, nil // As kubectl leaves them out.
 		return []v1alpha1.ModuleSource{one}, nil
 	}
 	var list v1alpha1.ModuleSourceList
@@ -92,7 +92,7 @@ func (c *cluster) sources(ctx context.Context, kube client.Reader) ([]v1alpha1.M
 		return nil, clusterProblem(err)
 	}
 	for i := range list.Items {
-		list.Items[i].TypeMeta = kind
+		list.Items[i].TypeMeta, list.Items[i].ManagedFields = kind, nil
 	}
 	slices.SortFunc(list.Items, func(a, b v1alpha1.ModuleSource) int {
 		return strings.Compare(a.Namespace+"/"+a.Name, b.Namespace+"/"+b.Name)
