@@ -7,7 +7,6 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
-	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
@@ -18,6 +17,7 @@ import (
 	ctrl "sigs.k8s.io/controller-runtime"
 
 	"github.com/assay-dev/assay/controllers"
+	"github.com/assay-dev/assay/internal/registry"
 )
 
 // version is set by the linker.
@@ -148,13 +148,11 @@ func (f *flags) validate() error {
 	if o.TrustGrace < 0 {
 		errs = append(errs, fmt.Errorf("--trust-grace: expected 0 or more, found %s", o.TrustGrace))
 	}
-	for _, text := range f.dialAllow {
-		prefix, err := parsePrefix(text)
-		if err != nil {
-			errs = append(errs, fmt.Errorf("--dial-allow: expected addresses or CIDRs such as 127.0.0.0/8, found %.100q", text))
-		}
-		o.DialAllow = append(o.DialAllow, prefix)
+	allowed, err := registry.ParseDialAllow(f.dialAllow)
+	if err != nil {
+		errs = append(errs, fmt.Errorf("--dial-allow: %w", err))
 	}
+	o.DialAllow = allowed
 	if f.kubeQPS <= 0 {
 		errs = append(errs, fmt.Errorf("--kube-api-qps: expected more than 0, found %g", f.kubeQPS))
 	}
@@ -163,14 +161,6 @@ func (f *flags) validate() error {
 		errs = append(errs, errors.New("--watch-namespaces: expected names, found an empty one"))
 	}
 	return errors.Join(errs...)
-}
-
-// parsePrefix reads a CIDR, or an address as one of its own.
-func parsePrefix(text string) (netip.Prefix, error) {
-	if ip, err := netip.ParseAddr(text); err == nil {
-		return netip.PrefixFrom(ip, ip.BitLen()), nil
-	}
-	return netip.ParsePrefix(text)
 }
 
 func logger(level, format string) (logr.Logger, error) {

@@ -4,7 +4,6 @@ import (
 	"context"
 	"errors"
 	"io/fs"
-	"net/netip"
 	"path"
 	"slices"
 	"strings"
@@ -150,18 +149,11 @@ func verifyFiles(ctx context.Context, t *terminal, f *filesFlags) error {
 // pool goes where the controller would go: who writes a manifest must not send
 // the machine that checks it to its own services.
 func (f *filesFlags) pool(t *terminal) (*registry.Pool, error) {
-	o := registry.Options{UserAgent: userAgent(), Now: t.now}
-	for _, text := range f.dialAllow {
-		prefix, err := netip.ParsePrefix(text)
-		if address, bad := netip.ParseAddr(text); bad == nil {
-			prefix, err = netip.PrefixFrom(address, address.BitLen()), nil
-		}
-		if err != nil {
-			return nil, usageError("", "--dial-allow: expected addresses or CIDRs such as 127.0.0.0/8, found %.100q", text)
-		}
-		o.DialAllow = append(o.DialAllow, prefix.Masked())
+	allowed, err := registry.ParseDialAllow(f.dialAllow)
+	if err != nil {
+		return nil, usageError("", "--dial-allow: %v", err)
 	}
-	return registry.NewPool(o), nil
+	return registry.NewPool(registry.Options{UserAgent: userAgent(), DialAllow: allowed, Now: t.now}), nil
 }
 
 // references has what the manifests, the flags and the cluster have.
@@ -204,8 +196,7 @@ func (f *filesFlags) defaultRoot(ctx context.Context) func() (*verify.TrustedRoo
 
 // credentials are the user's own.
 func (f *filesFlags) credentials(ctx context.Context, repository registry.Repository, insecure bool) (registry.Credentials, error) {
-	remote := *f.registry
-	remote.insecure = insecure
+	remote := &registryFlags{insecure: insecure, insecureCredentials: f.registry.insecureCredentials}
 	auth, err := remote.authConfig(ctx, repository)
 	if err != nil {
 		return registry.Credentials{}, err

@@ -2,6 +2,7 @@ package registry
 
 import (
 	"context"
+	"fmt"
 	"net"
 	"net/http"
 	"net/netip"
@@ -93,6 +94,23 @@ func classOf(ip netip.Addr, allowed []netip.Prefix) class {
 		}
 	}
 	return public
+}
+
+// ParseDialAllow reads addresses and CIDRs for [Options].DialAllow. An error is
+// about the first that is neither.
+func ParseDialAllow(texts []string) ([]netip.Prefix, error) {
+	var allowed []netip.Prefix
+	for _, text := range texts {
+		prefix, err := netip.ParsePrefix(text)
+		if ip, notIP := netip.ParseAddr(text); notIP == nil {
+			prefix, err = netip.PrefixFrom(ip, ip.BitLen()), nil
+		}
+		if err != nil {
+			return nil, fmt.Errorf("expected addresses or CIDRs such as 127.0.0.0/8, found %.100q", text)
+		}
+		allowed = append(allowed, prefix.Masked())
+	}
+	return allowed, nil
 }
 
 // literal reads a host that names an address by its form; ok is false for one
