@@ -138,7 +138,8 @@ func TestCredentialHelper(t *testing.T) {
 	const password = "the-password-of-the-helper"
 	server := emptyRegistry(t, registry.Options{Auth: registry.BasicAuth{User: "somebody", Password: password}})
 	folder := t.TempDir()
-	helper := fmt.Sprintf("#!/bin/sh\nread host\n[ \"$1 $host\" = \"get %s\" ] || { echo 'credentials not found in native keychain'; exit 1; }\necho '{\"Username\":\"somebody\",\"Secret\":\"%s\"}'\n", server.Host(), password)
+	asked := filepath.Join(folder, "asked")
+	helper := fmt.Sprintf("#!/bin/sh\nread host\necho >>"+asked+"\n[ \"$1 $host\" = \"get %s\" ] || { echo 'credentials not found in native keychain'; exit 1; }\necho '{\"Username\":\"somebody\",\"Secret\":\"%s\"}'\n", server.Host(), password)
 	for name, content := range map[string]string{
 		"docker-credential-test": helper,
 		"config.json":            fmt.Sprintf(`{"credHelpers":{%q:"test"}}`, server.Host()),
@@ -164,7 +165,11 @@ func TestCredentialHelper(t *testing.T) {
 		if got := assay(t, append(command, "--insecure")...); got.code != exitUsage || !strings.Contains(got.err, "--allow-insecure-credentials") {
 			t.Errorf("%s: over plain HTTP: expected exit %d, found %d: %s", command[0], exitUsage, got.code, got.err)
 		}
+		_ = os.Remove(asked)
 		got := assay(t, append(command, "--insecure", "--allow-insecure-credentials")...)
+		if times, err := os.ReadFile(asked); err != nil || len(times) != 1 {
+			t.Errorf("%s: expected the helper to be asked once, found %d times, %v", command[0], len(times), err)
+		}
 		if got.code != exitOK || strings.Contains(got.out+got.err, password) {
 			t.Errorf("%s: expected exit 0 and no password, found %d: %s%s", command[0], got.code, got.out, got.err)
 		}

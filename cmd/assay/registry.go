@@ -25,6 +25,8 @@ type registryFlags struct {
 	insecure            bool
 	insecureCredentials bool
 	timeout             time.Duration
+	// known are credentials by repository. A command uses them from one goroutine.
+	known map[string]authn.AuthConfig
 }
 
 func addRegistryFlags(s *pflag.FlagSet) *registryFlags {
@@ -65,8 +67,23 @@ func newPool(t *terminal) *registry.Pool {
 func userAgent() string { return "assay/" + versionText() }
 
 // authConfig are the user's credentials for a repository; the zero value for
-// none.
+// none. They are looked for once: a helper is a program, and may ask a person.
 func (f *registryFlags) authConfig(ctx context.Context, repo registry.Repository) (authn.AuthConfig, error) {
+	if known, ok := f.known[repo.String()]; ok {
+		return known, nil
+	}
+	found, err := f.findAuthConfig(ctx, repo)
+	if err != nil {
+		return authn.AuthConfig{}, err
+	}
+	if f.known == nil {
+		f.known = map[string]authn.AuthConfig{}
+	}
+	f.known[repo.String()] = found
+	return found, nil
+}
+
+func (f *registryFlags) findAuthConfig(ctx context.Context, repo registry.Repository) (authn.AuthConfig, error) {
 	resource, err := f.repository(repo)
 	if err != nil {
 		return authn.AuthConfig{}, err
