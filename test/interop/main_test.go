@@ -27,13 +27,12 @@ import (
 )
 
 // What the tests share: the Sigstore that everybody signs with, one that nobody
-// signs with, the way to registries, and the built cmd/assay. stack is nil, and
-// unavailable says why, where there is none.
+// signs with, and the built cmd/assay. stack is nil, and unavailable says why,
+// where there is none.
 var (
 	stack       *sigstored.Stack
 	unavailable error
 	stranger    *sigstore.Sigstore
-	pool        *registry.Pool
 	program     string
 )
 
@@ -54,9 +53,6 @@ func run(m *testing.M) (code int) {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
 	}
-	pool = registry.NewPool(registry.Options{
-		UserAgent: "assay-test", Now: time.Now, DialAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
-	})
 	folder, err := os.MkdirTemp("", "assay-interop-")
 	if err == nil {
 		defer func() { _ = os.RemoveAll(folder) }()
@@ -70,7 +66,6 @@ func run(m *testing.M) (code int) {
 	if code != 0 {
 		fmt.Fprintln(os.Stderr, stack.Logs())
 	}
-	pool.Close()
 	if err := stack.Close(); err != nil {
 		fmt.Fprintln(os.Stderr, err)
 		return 1
@@ -171,9 +166,14 @@ func push(t *testing.T, kind string) pushed {
 // reference is the module by digest.
 func (p pushed) reference() string { return p.registry.Host() + "/app@" + p.digest }
 
-// signatures are what the controller finds at the module.
+// signatures are what the controller finds at the module. What a pool remembers
+// of a registry is not asked for here: the next one may be at its address.
 func (p pushed) signatures(t *testing.T) []verify.Signature {
 	t.Helper()
+	pool := registry.NewPool(registry.Options{
+		UserAgent: "assay-test", Now: time.Now, DialAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")},
+	})
+	defer pool.Close()
 	repository, err := registry.ParseRepository("oci://"+p.registry.Host()+"/app", true)
 	if err != nil {
 		t.Fatal(err)
