@@ -73,10 +73,11 @@ bench: ## all benchmarks
 	go test -run '^$$' -bench . -benchmem ./...
 
 .PHONY: generate
-generate: ## CRD, RBAC and deepcopy from the markers in the code, and the pages of the command line
+generate: ## CRD, RBAC and deepcopy from the markers in the code, and the references in docs
 	$(TOOL) controller-gen object crd paths=./api/... output:crd:dir=config/crd/bases
 	$(TOOL) controller-gen rbac:roleName=assay-controller paths=./controllers/... output:rbac:dir=config/rbac
 	rm -rf docs/cli && go run ./cmd/assay docs docs/cli
+	go run ./hack/apidocs > docs/api-reference.md
 
 .PHONY: man
 man: build-assay ## man pages of the command line, in dist/man
