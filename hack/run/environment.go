@@ -5,6 +5,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -32,6 +33,8 @@ type environment struct {
 	sigstore     *sigstore.Sigstore
 	controller   *exec.Cmd
 	ended        chan error // the controller's end
+	metrics      string     // address of the controller's metrics
+	variables    string     // file for shells that want to take part
 }
 
 // start starts everything, and stops what it started if something fails.
@@ -84,9 +87,12 @@ func (e *environment) startController(binary string) error {
 		return err
 	}
 	defer log.Close() // The child has its own.
+	if e.metrics, err = freeAddress(); err != nil {
+		return err
+	}
 	cmd := exec.Command(binary,
 		"--storage-path", filepath.Join(e.folder, "artifacts"), "--storage-addr", "127.0.0.1:0",
-		"--metrics-addr", "0", "--health-addr", "0", "--log-format", "text",
+		"--metrics-addr", e.metrics, "--health-addr", "0", "--log-format", "text",
 		"--dial-allow", "127.0.0.0/8,::1/128", "--trusted-root", e.trustedRoot())
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+e.kubeconfig())
 	cmd.Stdout, cmd.Stderr = log, log
@@ -139,9 +145,37 @@ func (e *environment) stop() {
 			fmt.Fprintln(os.Stderr, "stopping the control plane:", err)
 		}
 	}
+	if e.variables != "" {
+		_ = os.Remove(e.variables)
+	}
 	if e.folder != "" {
 		_ = os.RemoveAll(e.folder)
 	}
+}
+
+// freeAddress is one on loopback that nobody listens on.
+func freeAddress() (string, error) {
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		return "", err
+	}
+	return listener.Addr().String(), listener.Close()
+}
+
+// writeVariables writes what a shell needs to take part: the programs that are
+// here, and where the others are.
+func (e *environment) writeVariables(file string) error {
+	programs, err := filepath.Abs(filepath.Dir(file))
+	if err != nil {
+		return err
+	}
+	content := fmt.Sprintf("export KUBECONFIG='%s'\nexport PATH='%s:%s':\"$PATH\"\nexport REGISTRY=%s METRICS=%s\n",
+		e.kubeconfig(), programs, e.controlPlane.BinaryAssetsDirectory, e.registry.Host(), e.metrics)
+	if err := os.WriteFile(file, []byte(content), 0o600); err != nil {
+		return err
+	}
+	e.variables = file
+	return nil
 }
 
 func (e *environment) stopController() {
@@ -155,8 +189,7 @@ func (e *environment) stopController() {
 
 // printUse tells how to look at everything with other tools.
 func (e *environment) printUse(rows []*row) {
-	fmt.Printf("\nLook at it with kubectl:\n  export KUBECONFIG=%s\n  %s get modulesources --all-namespaces\n",
-		e.kubeconfig(), filepath.Join(e.controlPlane.BinaryAssetsDirectory, "kubectl"))
+	fmt.Printf("\nLook at it in another shell:\n  source %s\n  kubectl get modulesources --all-namespaces\n", e.variables)
 	for _, r := range rows {
 		if r.found != nil && r.found.Status.Artifact != nil {
 			fmt.Printf("Download a published artifact:\n  curl -sS %s | tar -tz\n", r.found.Status.Artifact.URL)

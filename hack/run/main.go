@@ -20,18 +20,19 @@ const patience = 3 * time.Minute
 
 func main() {
 	controller := flag.String("controller", "bin/assay-controller", "the controller's binary")
+	variables := flag.String("variables", "bin/run.env", "file to write while everything is up, for shells to source")
 	once := flag.Bool("once", false, "exit when the table is complete: with 0 only if every row is what it should be")
 	flag.Parse()
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	if err := run(ctx, *controller, *once); err != nil {
+	if err := run(ctx, *controller, *variables, *once); err != nil {
 		fmt.Fprintln(os.Stderr, "run:", err)
 		stop()
 		os.Exit(1)
 	}
 }
 
-func run(ctx context.Context, controller string, once bool) error {
+func run(ctx context.Context, controller, variables string, once bool) error {
 	env, err := start(ctx, controller)
 	if err != nil {
 		return err
@@ -43,6 +44,9 @@ func run(ctx context.Context, controller string, once bool) error {
 	}
 	if err := follow(ctx, env, rows); err != nil {
 		return env.explain(err)
+	}
+	if err := env.writeVariables(variables); err != nil {
+		return err
 	}
 	env.printUse(rows)
 	if once {
