@@ -34,6 +34,9 @@ type Pool struct {
 	ways      transports
 	dial      dial
 	proxy     func(*http.Request) (*url.URL, error)
+	// See Options.
+	onExchange func(context.Context, Exchange)
+	onReceived func(host string, n int)
 	// What is known of a repository, by sessionKey.
 	sessions    *lru.Cache // *http.Client
 	noReferrers *lru.Cache // time.Time until which it is believed
@@ -55,6 +58,14 @@ type Options struct {
 	DialAllow []netip.Prefix
 	// Now is the clock.
 	Now func() time.Time
+	// OnExchange is told of every request that went out, retries, redirects and
+	// token servers included, with its context. What was refused before it was
+	// sent is not told of. It must not wait; nil tells nobody.
+	OnExchange func(context.Context, Exchange)
+	// OnReceived is told of how many bytes of an answer were read, as they are,
+	// by Exchange.Host. It must not wait; nil tells nobody, and so does a nil
+	// OnExchange.
+	OnReceived func(host string, n int)
 }
 
 // NewPool makes a Pool.
@@ -68,6 +79,8 @@ func NewPool(o Options) *Pool {
 		sessions:    lru.New(maxSessions),
 		noReferrers: lru.New(maxSessions),
 		large:       newLargeBodies(),
+		onExchange:  o.OnExchange,
+		onReceived:  o.OnReceived,
 	}
 	p.ways = newTransports(p, o.DialAllow)
 	return p
@@ -123,9 +136,11 @@ func (c *Client) session(ctx context.Context) (*http.Client, error) {
 // named says in errors what of the repository was asked for.
 func (c *Client) named(what string) string { return c.repo.String() + ": " + what }
 
-// do sends one request. What names it in errors. The caller closes the body.
-func (c *Client) do(ctx context.Context, what, method, url, accept string) (*http.Response, error) {
+// do sends one request of a kind. What names it in errors. The caller closes the
+// body.
+func (c *Client) do(ctx context.Context, kind Kind, what, method, url, accept string) (*http.Response, error) {
 	what = c.named(what)
+	ctx = asking(ctx, kind, url)
 	seen := &refusal{}
 	ctx = context.WithValue(ctx, refusalKey{}, seen)
 	s, err := c.session(ctx)

@@ -32,7 +32,7 @@ var acceptManifests = strings.Join([]string{
 // answers 404.
 func (c *Client) manifest(ctx context.Context, reference, accept string) (body []byte, found bool, err error) {
 	what := "manifest " + reference
-	response, err := c.do(ctx, what, http.MethodGet, c.repo.url("manifests", reference), accept)
+	response, err := c.do(ctx, KindManifest, what, http.MethodGet, c.repo.url("manifests", reference), accept)
 	if err != nil {
 		return nil, false, err
 	}
@@ -64,7 +64,7 @@ func (c *Client) blob(ctx context.Context, digest string, size int64, w io.Write
 // copyBlob reads the body through what through makes of it.
 func (c *Client) copyBlob(ctx context.Context, digest string, size int64, w io.Writer, through func(io.Reader) io.Reader) error {
 	what := "blob " + digest
-	response, err := c.do(ctx, what, http.MethodGet, c.repo.url("blobs", digest), "")
+	response, err := c.do(ctx, KindBlob, what, http.MethodGet, c.repo.url("blobs", digest), "")
 	if err != nil {
 		return err
 	}

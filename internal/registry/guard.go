@@ -98,7 +98,7 @@ func (g *guard) RoundTrip(r *http.Request) (*http.Response, error) {
 	if own && way == g.pool.ways.own {
 		r = g.traced(r)
 	}
-	response, err := way.RoundTrip(r)
+	response, err := g.send(way, r)
 	if err != nil {
 		return nil, err
 	}

@@ -82,7 +82,7 @@ func (c *Client) resolveTag(ctx context.Context, tag, what string) (Revision, er
 
 // head asks for the digest that a reference names.
 func (c *Client) head(ctx context.Context, reference, what string) (string, error) {
-	response, err := c.do(ctx, what, http.MethodHead, c.repo.url("manifests", reference), acceptManifests)
+	response, err := c.do(ctx, KindManifest, what, http.MethodHead, c.repo.url("manifests", reference), acceptManifests)
 	if err != nil {
 		return "", err
 	}
@@ -123,7 +123,7 @@ func (c *Client) hashed(ctx context.Context, reference, what string) (string, er
 // notFound tells a repository that is not there from a tag that is not: a HEAD
 // answer has no body, and registries disagree about the code in a GET's.
 func (c *Client) notFound(ctx context.Context, what string) error {
-	response, err := c.do(ctx, "tags", http.MethodGet, c.repo.url("tags", "list")+"?n=1", "")
+	response, err := c.do(ctx, KindTags, "tags", http.MethodGet, c.repo.url("tags", "list")+"?n=1", "")
 	if err != nil {
 		return err
 	}
@@ -157,7 +157,7 @@ func (c *Client) highest(ctx context.Context, s Selector) (best string, n int, e
 
 func (c *Client) tagPage(ctx context.Context, address string) (tags tagList, next string, err error) {
 	const what = "tags"
-	response, err := c.do(ctx, what, http.MethodGet, address, "")
+	response, err := c.do(ctx, KindTags, what, http.MethodGet, address, "")
 	if err != nil {
 		return nil, "", err
 	}

@@ -260,7 +260,7 @@ func (s *collector) referrers(ctx context.Context) (all candidateList, err error
 
 func (s *collector) referrersPage(ctx context.Context, address string) (found *candidateList, next string, supported bool, err error) {
 	const what = "referrers"
-	response, err := s.client.do(ctx, what, http.MethodGet, address, string(types.OCIImageIndex))
+	response, err := s.client.do(ctx, KindReferrers, what, http.MethodGet, address, string(types.OCIImageIndex))
 	if err != nil {
 		return nil, "", false, err
 	}
