@@ -81,14 +81,15 @@ func (s *Store) names(folder string) ([]string, error) {
 }
 
 // onDisk is an owner's folder: the archives by hex, with their modification
-// time, and the names of everything that stands beside no archive.
+// time and their size, and the names of everything that stands beside no archive.
 type onDisk struct {
 	archives map[string]time.Time
+	sizes    map[string]int64
 	strays   []string
 }
 
 func (s *Store) list(owner Owner) (onDisk, error) {
-	found := onDisk{archives: map[string]time.Time{}}
+	found := onDisk{archives: map[string]time.Time{}, sizes: map[string]int64{}}
 	names, err := s.names(owner.folder())
 	if err != nil {
 		return found, err
@@ -102,7 +103,7 @@ func (s *Store) list(owner Owner) (onDisk, error) {
 		if err != nil {
 			continue // Not an archive: a stray.
 		}
-		found.archives[hex] = info.ModTime()
+		found.archives[hex], found.sizes[hex] = info.ModTime(), info.Size()
 	}
 	for _, name := range names {
 		hex, _, _ := strings.Cut(name, ".")
@@ -110,6 +111,7 @@ func (s *Store) list(owner Owner) (onDisk, error) {
 			found.strays = append(found.strays, path.Join(owner.folder(), name))
 		}
 	}
+	s.held.set(owner, found.sizes)
 	return found, nil
 }
 
@@ -121,6 +123,7 @@ func (s *Store) removeArchive(owner Owner, hex string) error {
 	if err := s.root.Remove(owner.archive(hex)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	s.held.remove(owner, hex)
 	if err := s.root.Remove(owner.signatures(hex)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}

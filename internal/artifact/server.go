@@ -45,6 +45,10 @@ type Server struct {
 	// ErrorLog gets the errors of connections; nil is the log package's
 	// standard logger.
 	ErrorLog *log.Logger
+	// OnAnswer is told of each answer at its end: its status, which is 200 for a
+	// download that broke off, too, and how many bytes of a body were sent. It
+	// must not wait; nil tells nobody.
+	OnAnswer func(code int, sent int64)
 }
 
 // Listen opens the listener, once, and returns its address. It need not be
@@ -107,7 +111,7 @@ func (s *Server) Start(ctx context.Context) error {
 // the digest is that of its name: what a disk gets wrong without anybody writing
 // to it ends as a connection that breaks. Parts are of an archive that was read
 // to its end a minute ago at the most.
-func (s *Server) Handler() http.Handler { return http.HandlerFunc(s.serve) }
+func (s *Server) Handler() http.Handler { return s.counted(http.HandlerFunc(s.serve)) }
 
 func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	header := w.Header()

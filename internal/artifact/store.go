@@ -45,6 +45,7 @@ type Store struct {
 	onError   func(error)
 	onDamage  func(Owner)
 	checks    *checks
+	held      *ledger
 
 	mu     sync.Mutex
 	owners map[Owner]*shelf
@@ -92,6 +93,7 @@ func NewStore(o Options) (*Store, error) {
 		onError:   o.OnError,
 		onDamage:  o.OnDamage,
 		checks:    newChecks(),
+		held:      newLedger(),
 		owners:    map[Owner]*shelf{},
 		denied:    map[Owner]bool{},
 	}

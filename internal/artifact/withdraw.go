@@ -81,6 +81,7 @@ func (s *Store) removeAll(owner Owner) error {
 	if err := s.root.RemoveAll(owner.folder()); err != nil {
 		return err
 	}
+	s.held.set(owner, nil)
 	// Or a crash of the machine could bring them back.
 	if err := s.syncFolder(path.Dir(owner.folder())); err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
@@ -159,6 +160,7 @@ func (s *Store) sweepOwner(owner Owner, keep func(Owner) bool) error {
 		return s.root.RemoveAll(owner.folder())
 	}
 	if keep(owner) {
+		_, _ = s.list(owner) // For Held; what cannot be listed is noticed elsewhere.
 		return nil
 	}
 	return s.withdraw(own, owner)
