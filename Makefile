@@ -5,6 +5,7 @@ SHELL := bash
 
 TOOL := go tool -modfile=hack/tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
+IMAGE ?= ghcr.io/assay-dev/assay-controller
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # One set of flags for everything but the race detector, so that dependencies
 # are compiled once.
@@ -15,7 +16,7 @@ RACE := $(shell command -v $$(CGO_ENABLED=1 go env CC) >/dev/null 2>&1 && echo -
 
 .PHONY: help
 help: ## list the targets
-	@grep -hE '^[a-z-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z-]+):.*## /\1\t/' | expand -t 16
+	@grep -hE '^[a-z./-]+:.*## ' $(MAKEFILE_LIST) | sed -E 's/^([a-z./-]+):.*## /\1\t/' | expand -t 20
 
 .PHONY: build
 build: build-controller build-assay ## bin/assay-controller and bin/assay (for kubectl: bin/kubectl-assay), static and stripped
@@ -58,6 +59,10 @@ test: controlplane try-sigstore ## all tests, with the race detector where there
 	$(if $(RACE),CGO_ENABLED=1) hack/fuzz.sh 300x $(RACE)
 	$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 30m ./...
 
+.PHONY: test-deploy
+test-deploy: controlplane dist/install.yaml ## the install file applied to a control plane, and the controller as its Deployment says, two replicas of it, killed and replaced
+	ASSAY_INSTALL=$(CURDIR)/dist/install.yaml go test -count=1 -timeout 20m -v ./test/deploy
+
 .PHONY: fuzz
 fuzz: ## each fuzz test for FUZZTIME (default 30s), guided by coverage
 	hack/fuzz.sh $(or $(FUZZTIME),30s) -fuzz=.
@@ -78,6 +83,13 @@ generate: ## CRD, RBAC and deepcopy from the markers in the code, and the refere
 	$(TOOL) controller-gen rbac:roleName=assay-controller paths=./controllers/... output:rbac:dir=config/rbac
 	rm -rf docs/cli && go run ./cmd/assay docs docs/cli
 	go run ./hack/apidocs > docs/api-reference.md
+
+# Written whole or not at all, and anew each time: it depends on VERSION too.
+.PHONY: dist/install.yaml
+dist/install.yaml: ## config/default as one file, with the image IMAGE:VERSION, pinned if DIGEST is given
+	@mkdir -p dist
+	@IMAGE='$(IMAGE)' VERSION='$(VERSION)' DIGEST='$(DIGEST)' hack/install.sh >$@.new
+	@mv $@.new $@
 
 .PHONY: man
 man: build-assay ## man pages of the command line, in dist/man

@@ -33,7 +33,8 @@ type controller struct {
 	*pod
 	process *exec.Cmd
 	log     *logLines
-	ended   chan error
+	ended   chan struct{} // closed at its end, and then problem is what it ended with
+	problem error
 }
 
 // start starts the controller with the Deployment's arguments and environment,
@@ -42,12 +43,20 @@ func start(t *testing.T, env ...string) *controller {
 	t.Helper()
 	awaitRights(t)
 	await(t, "ModuleSources are served", func() error { return kube.List(background, &v1alpha1.ModuleSourceList{}) })
-	p := newPod(t)
-	c := &controller{pod: p, log: &logLines{}, ended: make(chan error, 1)}
+	c := launch(t, own, env...)
+	await(t, "the controller is ready", c.ready)
+	return c
+}
+
+// launch starts the controller and waits for nothing.
+func launch(t *testing.T, of home, env ...string) *controller {
+	t.Helper()
+	p := newPod(t, of)
+	c := &controller{pod: p, log: &logLines{}, ended: make(chan struct{})}
 	c.process = exec.Command(builtImage(t), p.args...)
 	c.process.Dir = t.TempDir()
 	c.process.Env = append(append(p.env, env...),
-		"KUBECONFIG="+serviceAccountKubeconfig(t),
+		"KUBECONFIG="+serviceAccountKubeconfig(t, of.namespace),
 		// The root file system is read only, so there is nowhere else to
 		// write than the volume.
 		"TMPDIR="+filepath.Join(c.process.Dir, "none"))
@@ -55,17 +64,28 @@ func start(t *testing.T, env ...string) *controller {
 	if err := c.process.Start(); err != nil {
 		t.Fatal(err)
 	}
-	go func() { c.ended <- c.process.Wait() }()
+	go func() {
+		c.problem = c.process.Wait()
+		close(c.ended)
+	}()
 	t.Cleanup(func() {
 		_ = c.process.Process.Kill() // An error where it has ended.
+		<-c.ended
 		if t.Failed() {
-			t.Logf("the controller's log:\n%s", c.log.String())
+			t.Logf("the log of the controller at %s:\n%s", c.ip, c.log.String())
 		}
 	})
-	await(t, "the controller is ready", func() error {
-		return errors.Join(p.probe(p.container.LivenessProbe), p.probe(p.container.ReadinessProbe))
-	})
 	return c
+}
+
+// ready is what the kubelet asks before it calls the Pod ready.
+func (c *controller) ready() error {
+	select {
+	case <-c.ended:
+		return fmt.Errorf("the controller ended: %w", c.problem)
+	default:
+		return errors.Join(c.probe(c.container.StartupProbe), c.probe(c.container.LivenessProbe), c.probe(c.container.ReadinessProbe))
+	}
 }
 
 // busy matches the metrics of a controller that is at work or has work to do.
@@ -89,21 +109,27 @@ func (c *controller) awaitIdle(t *testing.T) {
 	})
 }
 
-// terminate ends the controller as the kubelet does, whatever it is doing.
-func (c *controller) terminate(t *testing.T) {
+// end ends the controller as the kubelet does, whatever it is doing.
+func (c *controller) end(t *testing.T) {
 	t.Helper()
 	if err := c.process.Process.Signal(syscall.SIGTERM); err != nil {
 		t.Fatal(err)
 	}
 	grace := time.Duration(*c.spec.TerminationGracePeriodSeconds) * time.Second
 	select {
-	case err := <-c.ended:
-		if err != nil {
-			t.Errorf("the controller ended with an error: %v", err)
+	case <-c.ended:
+		if c.problem != nil {
+			t.Errorf("the controller ended with an error: %v", c.problem)
 		}
 	case <-time.After(grace):
 		t.Fatalf("the controller did not end within %s", grace)
 	}
+}
+
+// terminate ends the controller, which has done nothing that it should not.
+func (c *controller) terminate(t *testing.T) {
+	t.Helper()
+	c.end(t)
 	c.log.check(t)
 	if found, err := os.ReadDir(c.process.Dir); err != nil || len(found) > 0 {
 		t.Errorf("expected nothing to be written outside of the volume, found %v, %v", found, err)
@@ -112,7 +138,7 @@ func (c *controller) terminate(t *testing.T) {
 
 // metrics are what Prometheus gets.
 func (c *controller) metrics() ([]byte, error) {
-	code, body, err := get(c.cluster(), "http://"+name+"."+namespace+".svc:8080/metrics")
+	code, body, err := get(c.cluster(), "http://"+name+"."+c.namespace+".svc:8080/metrics")
 	if err == nil && code != http.StatusOK {
 		err = fmt.Errorf("/metrics answers %d: %s", code, body)
 	}
@@ -137,9 +163,9 @@ func serviceAccountConfig(t *testing.T, namespace, name string) *rest.Config {
 }
 
 // serviceAccountKubeconfig is the controller's as a file.
-func serviceAccountKubeconfig(t *testing.T) string {
+func serviceAccountKubeconfig(t *testing.T, in string) string {
 	t.Helper()
-	config, file := serviceAccountConfig(t, namespace, deployment(t).Spec.Template.Spec.ServiceAccountName), filepath.Join(t.TempDir(), "kubeconfig")
+	config, file := serviceAccountConfig(t, in, deployment(t).Spec.Template.Spec.ServiceAccountName), filepath.Join(t.TempDir(), "kubeconfig")
 	err := clientcmd.WriteToFile(clientcmdapi.Config{
 		Clusters:       map[string]*clientcmdapi.Cluster{"c": {Server: config.Host, CertificateAuthorityData: config.CAData}},
 		AuthInfos:      map[string]*clientcmdapi.AuthInfo{"u": {Token: config.BearerToken}},

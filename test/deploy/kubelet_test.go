@@ -1,9 +1,7 @@
 package deploy
 
 import (
-	"context"
 	"fmt"
-	"io"
 	"net"
 	"net/http"
 	"regexp"
@@ -14,7 +12,7 @@ import (
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
-	"k8s.io/apimachinery/pkg/labels"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 )
 
@@ -36,22 +34,34 @@ func deployment(t *testing.T) *appsv1.Deployment {
 	return d
 }
 
+// home is where a controller runs: whose Pod it is, and what this test adds to
+// its arguments.
+type home struct {
+	namespace string
+	args      []string
+}
+
+// own is the home that the manifests give it.
+var own = home{namespace: namespace}
+
 // pod is what a kubelet makes of the Deployment's template on this machine.
 type pod struct {
+	home
 	spec      *corev1.PodSpec
 	labels    map[string]string
 	container *corev1.Container
 	args      []string
 	env       []string
 	volume    string           // where the one volume is
-	addresses map[int32]string // where each container port is
+	ip        string           // its own among the replicas
+	ports     map[int32]string // what each container port is here
 }
 
-func newPod(t *testing.T) *pod {
+func newPod(t *testing.T, of home) *pod {
 	t.Helper()
 	template := deployment(t).Spec.Template
-	p := &pod{spec: &template.Spec, labels: template.Labels, container: &template.Spec.Containers[0], volume: t.TempDir()}
-	p.reservePorts(t)
+	p := &pod{home: of, spec: &template.Spec, labels: template.Labels, container: &template.Spec.Containers[0], volume: t.TempDir()}
+	p.findAddress(t)
 	env := p.variables(t)
 	for name, value := range env {
 		p.env = append(p.env, name+"="+value)
@@ -61,21 +71,8 @@ func newPod(t *testing.T) *pod {
 	}
 	// Registries are on this machine, as they are not in a cluster.
 	p.args = append(p.args, "--dial-allow=127.0.0.0/8,::1/128")
+	p.args = append(p.args, of.args...)
 	return p
-}
-
-// reservePorts finds a free port for each that the container has.
-func (p *pod) reservePorts(t *testing.T) {
-	t.Helper()
-	p.addresses = map[int32]string{}
-	for _, port := range p.container.Ports {
-		listener, err := net.Listen("tcp", "127.0.0.1:0")
-		if err != nil {
-			t.Fatal(err)
-		}
-		defer func() { _ = listener.Close() }()
-		p.addresses[port.ContainerPort] = listener.Addr().String()
-	}
 }
 
 // variables are those of the container's environment.
@@ -88,19 +85,30 @@ func (p *pod) variables(t *testing.T) map[string]string {
 		case from == nil:
 			env[v.Name] = expand(t, v.Value, env)
 		case from.FieldRef != nil && from.FieldRef.FieldPath == "metadata.namespace":
-			env[v.Name] = namespace
-		case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory" && from.ResourceFieldRef.Divisor.IsZero():
+			env[v.Name] = p.namespace
+		case from.FieldRef != nil && from.FieldRef.FieldPath == "status.podIP":
+			env[v.Name] = p.ip
+		case from.ResourceFieldRef != nil && from.ResourceFieldRef.Resource == "limits.memory":
 			// Without a limit it would be what the node has.
 			limit, ok := p.container.Resources.Limits[corev1.ResourceMemory]
 			if !ok {
 				t.Fatalf("env %s: the container has no %s", v.Name, from.ResourceFieldRef.Resource)
 			}
-			env[v.Name] = strconv.FormatInt(limit.Value(), 10)
+			env[v.Name] = strconv.FormatInt(in(limit, from.ResourceFieldRef.Divisor), 10)
 		default:
 			t.Fatalf("env %s: this test does not know how to fill in %+v", v.Name, from)
 		}
 	}
 	return env
+}
+
+// in is a quantity in units of a divisor, rounded up as the kubelet does; none
+// is 1.
+func in(q, divisor resource.Quantity) int64 {
+	if divisor.IsZero() {
+		return q.Value()
+	}
+	return (q.Value() + divisor.Value() - 1) / divisor.Value()
 }
 
 var reference = regexp.MustCompile(`\$\(([A-Za-z_][A-Za-z0-9_]*)\)`)
@@ -119,8 +127,8 @@ func expand(t *testing.T, text string, env map[string]string) string {
 }
 
 // local changes the arguments that only a container can have, and no other.
-// Addresses: a Pod has an IP address and all ports to itself, this machine may
-// use the same ones for something else, and nobody outside is to reach them.
+// Addresses: a Pod has all of its own, this machine has others too, and nobody
+// outside is to reach them.
 // The storage path: it is the volume's mount point, and nothing mounts it
 // here.
 func (p *pod) local(t *testing.T, arg string) string {
@@ -129,11 +137,11 @@ func (p *pod) local(t *testing.T, arg string) string {
 	switch flag {
 	case "--storage-addr", "--metrics-addr", "--health-addr":
 		port, err := strconv.ParseInt(strings.TrimPrefix(value, ":"), 10, 32)
-		address, declared := p.addresses[int32(port)]
+		here, declared := p.ports[int32(port)]
 		if err != nil || !declared {
 			t.Fatalf("%s: expected a port that the container declares, one of %v", arg, p.container.Ports)
 		}
-		return flag + "=" + address
+		return flag + "=" + net.JoinHostPort(p.ip, here)
 	case "--storage-path":
 		mounts := p.container.VolumeMounts
 		if len(mounts) != 1 || mounts[0].MountPath != value || mounts[0].ReadOnly || !p.emptyDir(mounts[0].Name) {
@@ -155,7 +163,7 @@ func (p *pod) emptyDir(volume string) bool {
 func (p *pod) port(of intstr.IntOrString) (string, error) {
 	for _, port := range p.container.Ports {
 		if of == intstr.FromString(port.Name) || of == intstr.FromInt32(port.ContainerPort) {
-			return p.addresses[port.ContainerPort], nil
+			return net.JoinHostPort(p.ip, p.ports[port.ContainerPort]), nil
 		}
 	}
 	return "", fmt.Errorf("the container has no port %s", of.String())
@@ -172,52 +180,4 @@ func (p *pod) probe(probe *corev1.Probe) error {
 		err = fmt.Errorf("%s answers %d: %s", probe.HTTPGet.Path, code, body)
 	}
 	return err
-}
-
-// cluster is how others in the cluster reach the Pod: a host is
-// <service>.<namespace>.svc, and connections to its ports end at the Pod.
-func (p *pod) cluster() *http.Client {
-	dialer := &net.Dialer{}
-	return &http.Client{Transport: &http.Transport{DialContext: func(ctx context.Context, network, address string) (net.Conn, error) {
-		target, err := p.behindService(address)
-		if err != nil {
-			return nil, err
-		}
-		return dialer.DialContext(ctx, network, target)
-	}}}
-}
-
-func (p *pod) behindService(address string) (string, error) {
-	host, port, err := net.SplitHostPort(address)
-	if err != nil {
-		return "", err
-	}
-	service := &corev1.Service{}
-	serviceName, ok := strings.CutSuffix(host, "."+namespace+".svc")
-	if !ok {
-		return "", fmt.Errorf("%s is no Service in %s", host, namespace)
-	}
-	if err := installed.find("Service", serviceName, service); err != nil {
-		return "", err
-	}
-	if selector := labels.SelectorFromSet(service.Spec.Selector); selector.Empty() || !selector.Matches(labels.Set(p.labels)) {
-		return "", fmt.Errorf("the Service selects %s, and the Pod has the labels %v", selector, p.labels)
-	}
-	for _, sp := range service.Spec.Ports {
-		if strconv.Itoa(int(sp.Port)) == port {
-			return p.port(sp.TargetPort)
-		}
-	}
-	return "", fmt.Errorf("the Service has no port %s", port)
-}
-
-// get asks once.
-func get(c *http.Client, url string) (int, []byte, error) {
-	response, err := c.Get(url)
-	if err != nil {
-		return 0, nil, err
-	}
-	defer response.Body.Close()
-	body, err := io.ReadAll(response.Body)
-	return response.StatusCode, body, err
 }

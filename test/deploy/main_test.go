@@ -1,4 +1,4 @@
-// Package deploy tests what a cluster gets: the manifests of config/, applied
+// Package deploy tests what a cluster gets: the generated install file, applied
 // to a real API server, and the program as the Dockerfile builds it, started
 // as the kubelet would start it, with the rights of its ServiceAccount and no
 // others.
@@ -27,13 +27,14 @@ import (
 )
 
 var (
-	root       string // of the work tree
-	kubeconfig *rest.Config
-	kube       client.Client // as cluster administrator
-	installed  manifests     // config/default, as it was applied
-	auditLog   string        // what the controller asked of the API server
-	scratch    string        // a folder that outlives each test
-	background = context.Background()
+	root          string // of the work tree
+	kubeconfig    *rest.Config
+	kube          client.Client // as cluster administrator
+	installedFile string        // dist/install.yaml, as it was applied
+	installed     manifests     // what is in it
+	auditLog      string        // what the controller asked of the API server
+	scratch       string        // a folder that outlives each test
+	background    = context.Background()
 )
 
 func TestMain(m *testing.M) {
@@ -67,13 +68,25 @@ func run(m *testing.M) (code int) {
 	if kube, err = client.New(kubeconfig, client.Options{Scheme: controllers.NewScheme()}); err != nil {
 		return fail(err)
 	}
-	if installed, err = kustomize("config/default"); err != nil {
-		return fail(err)
-	}
-	if err := installed.apply(background, kube); err != nil {
+	if err := install(env); err != nil {
 		return fail(err)
 	}
 	return m.Run()
+}
+
+// install does what its first line says to the install file.
+func install(env *envtest.Environment) (err error) {
+	if err := prepareKubectl(env); err != nil {
+		return err
+	}
+	if installedFile, err = installFile(); err != nil {
+		return err
+	}
+	if installed, err = readManifests(installedFile); err != nil {
+		return err
+	}
+	_, err = kubectl("apply", "--server-side", "-f", installedFile)
+	return err
 }
 
 // auditPolicy writes down what the controller's ServiceAccount does.

@@ -2,7 +2,6 @@ package deploy
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"fmt"
 	"io"
@@ -14,7 +13,6 @@ import (
 	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/util/yaml"
-	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
 // manifests are objects as kustomize writes them, in its order.
@@ -22,6 +20,15 @@ type manifests []*unstructured.Unstructured
 
 // kustomize builds a folder of this repository.
 func kustomize(folder string) (manifests, error) {
+	out, err := build(folder)
+	if err != nil {
+		return nil, err
+	}
+	return decode(bytes.NewReader(out))
+}
+
+// build is what kustomize prints of a folder.
+func build(folder string) ([]byte, error) {
 	cmd := exec.Command("go", "tool", "-modfile=hack/tools/go.mod", "kustomize", "build", folder)
 	cmd.Dir = root
 	var out, problems bytes.Buffer
@@ -33,7 +40,7 @@ func kustomize(folder string) (manifests, error) {
 	if bytes.Contains(problems.Bytes(), []byte("Warning")) {
 		return nil, fmt.Errorf("kustomize build %s warns: %s", folder, problems.Bytes())
 	}
-	return decode(&out)
+	return out.Bytes(), nil
 }
 
 func decode(r io.Reader) (manifests, error) {
@@ -50,16 +57,6 @@ func decode(r io.Reader) (manifests, error) {
 	}
 }
 
-// apply applies the objects one after the other, as kubectl apply -k does.
-func (m manifests) apply(ctx context.Context, kube client.Client) error {
-	for _, obj := range m {
-		if err := kube.Apply(ctx, client.ApplyConfigurationFromUnstructured(obj.DeepCopy()), client.FieldOwner("test")); err != nil {
-			return fmt.Errorf("applying %s %s: %w", obj.GetKind(), obj.GetName(), err)
-		}
-	}
-	return nil
-}
-
 // find reads the one object of a kind and name into a type.
 func (m manifests) find(kind, name string, into any) error {
 	var found []*unstructured.Unstructured
@@ -74,30 +71,58 @@ func (m manifests) find(kind, name string, into any) error {
 	return runtime.DefaultUnstructuredConverter.FromUnstructuredWithValidation(found[0].Object, into, true)
 }
 
+// overlay writes a kustomization, in which each %s is the path of a folder:
+// absolute ones, and those of this repository.
+func overlay(t *testing.T, format string, folders ...string) string {
+	t.Helper()
+	dir := t.TempDir()
+	var bases []any
+	for _, folder := range folders {
+		if !filepath.IsAbs(folder) {
+			folder = filepath.Join(root, filepath.FromSlash(folder))
+		}
+		base, err := filepath.Rel(dir, folder)
+		if err != nil {
+			t.Fatal(err)
+		}
+		bases = append(bases, filepath.ToSlash(base))
+	}
+	if err := os.WriteFile(filepath.Join(dir, "kustomization.yaml"), fmt.Appendf(nil, format, bases...), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	return dir
+}
+
+// as reads an object into its type.
+func as[T any](t *testing.T, obj *unstructured.Unstructured) (typed T) {
+	t.Helper()
+	if err := runtime.DefaultUnstructuredConverter.FromUnstructured(obj.Object, &typed); err != nil {
+		t.Fatal(err)
+	}
+	return typed
+}
+
 // An overlay with another namespace, and nothing else, moves everything.
 func TestAnotherNamespace(t *testing.T) {
-	overlay := t.TempDir()
-	base, err := filepath.Rel(overlay, filepath.Join(root, "config", "default"))
-	if err != nil {
-		t.Fatal(err)
-	}
-	if err := os.WriteFile(filepath.Join(overlay, "kustomization.yaml"), fmt.Appendf(nil, "namespace: elsewhere\nresources: [%s]\n", base), 0o600); err != nil {
-		t.Fatal(err)
-	}
-	moved, err := kustomize(overlay)
+	moved, err := kustomize(overlay(t, "namespace: elsewhere\nresources: [%s]\n", "config/default"))
 	if err != nil {
 		t.Fatal(err)
 	}
 	if len(moved) != len(installed) {
 		t.Errorf("expected %d objects, found %d", len(installed), len(moved))
 	}
-	for _, obj := range moved {
+	wantNoWordOf(t, moved, namespace)
+}
+
+func wantNoWordOf(t *testing.T, m manifests, word string) {
+	t.Helper()
+	for _, obj := range m {
 		raw, err := obj.MarshalJSON()
 		if err != nil {
 			t.Fatal(err)
 		}
-		if bytes.Contains(raw, []byte(namespace)) {
-			t.Errorf("%s %s still names %s", obj.GetKind(), obj.GetName(), namespace)
+		if bytes.Contains(raw, []byte(word)) {
+			t.Errorf("%s %s still names %s", obj.GetKind(), obj.GetName(), word)
 		}
 	}
 }

@@ -76,10 +76,10 @@ func inRoles() (rights, error) {
 // granted are the rights that the API server gives the controller's
 // ServiceAccount, beyond those that it gives everyone. One namespace stands
 // for every other.
-func granted(t *testing.T, nobody, account client.Client, other string) rights {
+func granted(t *testing.T, nobody, account client.Client, in, other string) rights {
 	t.Helper()
 	elsewhere := rulesIn(t, account, other, everywhere)
-	own := rulesIn(t, account, namespace, everywhere)
+	own := rulesIn(t, account, in, everywhere)
 	for r := range rulesIn(t, nobody, other, everywhere) {
 		delete(elsewhere, r)
 		delete(own, r)
@@ -87,7 +87,7 @@ func granted(t *testing.T, nobody, account client.Client, other string) rights {
 	all := maps.Clone(elsewhere)
 	for r := range own {
 		if !elsewhere[r] {
-			all[strings.Replace(r, everywhere, namespace, 1)] = true
+			all[strings.Replace(r, everywhere, in, 1)] = true
 		}
 	}
 	return all
@@ -127,11 +127,18 @@ func awaitRights(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
+	awaitRightsIn(t, namespace, want)
+}
+
+// awaitRightsIn waits for those of an account in another namespace, which stands
+// for the controller's own.
+func awaitRightsIn(t *testing.T, in string, want rights) {
+	t.Helper()
 	other := newNamespace(t)
 	create(t, &corev1.ServiceAccount{ObjectMeta: metav1.ObjectMeta{Namespace: other, Name: "nobody"}})
-	nobody, account := accountClient(t, other, "nobody"), accountClient(t, namespace, name)
+	nobody, account := accountClient(t, other, "nobody"), accountClient(t, in, name)
 	await(t, "the ServiceAccount has the rights of its roles and no others", func() error {
-		if diff := cmp.Diff(want, granted(t, nobody, account, other)); diff != "" {
+		if diff := cmp.Diff(want, granted(t, nobody, account, in, other)); diff != "" {
 			return fmt.Errorf("(-roles +granted):\n%s", diff)
 		}
 		return nil
@@ -213,8 +220,9 @@ func used(t *testing.T) rights {
 		if !strings.HasPrefix(e.UserAgent, "assay-controller/") || e.ObjectRef == nil {
 			continue
 		}
-		if decision := e.Annotations["authorization.k8s.io/decision"]; decision != "allow" {
-			t.Errorf("the controller was not allowed to %s %s: %s", e.Verb, e.RequestURI, decision)
+		decision, reason := e.Annotations["authorization.k8s.io/decision"], e.Annotations["authorization.k8s.io/reason"]
+		if decision != "allow" || !strings.HasPrefix(reason, "RBAC: allowed by ") {
+			t.Errorf("expected the controller to be allowed to %s %s by a role, found %s, %s", e.Verb, e.RequestURI, decision, reason)
 		}
 		where, resource := everywhere, e.ObjectRef.Resource
 		if e.ObjectRef.Namespace == namespace {

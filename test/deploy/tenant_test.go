@@ -23,6 +23,7 @@ import (
 type tenant struct {
 	namespace string
 	registry  *registry.Server
+	labels    map[string]string // of its ModuleSources
 }
 
 var tenants atomic.Int64
@@ -35,6 +36,12 @@ func newTenant(t *testing.T) *tenant {
 	}
 	t.Cleanup(func() { _ = server.Close() })
 	w := &tenant{namespace: newNamespace(t), registry: server}
+	// The controllers of other tests would look for a registry that is gone.
+	t.Cleanup(func() {
+		if err := kube.DeleteAllOf(background, &v1alpha1.ModuleSource{}, client.InNamespace(w.namespace)); err != nil {
+			t.Error(err)
+		}
+	})
 	return w
 }
 
@@ -89,7 +96,7 @@ func newKey(t *testing.T) *signing.Key {
 
 func (w *tenant) source(name, repository string, key v1alpha1.KeyAuthority) *v1alpha1.ModuleSource {
 	return &v1alpha1.ModuleSource{
-		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name},
+		ObjectMeta: metav1.ObjectMeta{Namespace: w.namespace, Name: name, Labels: w.labels},
 		Spec: v1alpha1.ModuleSourceSpec{
 			URL: "oci://" + w.registry.Host() + "/" + repository, Insecure: true, Version: "1.0.0",
 			Interval: metav1.Duration{Duration: time.Hour}, Timeout: metav1.Duration{Duration: 30 * time.Second},

@@ -145,7 +145,7 @@ func TestMakeTargetsExist(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	mentioned := regexp.MustCompile("(?m)(?:^|`)make ([a-z-]+(?: [a-z-]+)*)")
+	mentioned := regexp.MustCompile("(?m)(?:^|`)make ([a-z./-]+(?: [a-z./-]+)*)")
 	for path, text := range documents(t) {
 		for _, m := range mentioned.FindAllStringSubmatch(text, -1) {
 			for _, target := range strings.Fields(m[1]) {
