@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # Checks that everything generated is up to date, that the module files are
-# tidy, and that the code is formatted, vetted and linted. Fails on a tree that
+# tidy, that the CRD breaks nobody, and that the code is formatted, vetted and
+# linted. Fails on a tree that
 # generating changes.
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -22,6 +23,9 @@ for module in . hack/tools hack/controlplane hack/sigstore; do
 	(cd "$module" && go mod tidy -diff >&2) || complain "$module: run go mod tidy"
 	(cd "$module" && go mod verify >/dev/null) || complain "$module: a module is not what go.sum says"
 done
+
+step "CRD against the last release"
+go run ./hack/crdcompat || complain "the CRD breaks what the last release accepted"
 
 step "gofmt"
 unformatted=$(git ls-files '*.go' | xargs gofmt -l)
