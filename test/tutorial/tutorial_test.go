@@ -5,7 +5,10 @@ package tutorial
 import (
 	"bytes"
 	"context"
+	"errors"
 	"fmt"
+	"io/fs"
+	"net"
 	"os"
 	"os/exec"
 	"path/filepath"
@@ -18,8 +21,12 @@ import (
 	"github.com/assay-dev/assay/test/controlplane"
 )
 
-// firstBlock is what stands for starting the cluster, in a terminal of its own.
-const firstBlock = "make build run\n"
+const (
+	// firstBlock is what a reader types into a terminal of its own.
+	firstBlock = "make build run\n"
+	// patience bounds either terminal: shared machines are slow at times.
+	patience = 8 * time.Minute
+)
 
 func TestTutorial(t *testing.T) {
 	root, err := controlplane.Root()
@@ -38,8 +45,8 @@ func TestTutorial(t *testing.T) {
 		t.Fatalf("expected the tutorial to begin with %q, found %q", firstBlock, blocks)
 	}
 	folder := clone(t, root)
-	makeRun(t, root, folder)
-	out := shell(t, folder, blocks[1:])
+	firstTerminal(t, folder, blocks[0])
+	out := secondTerminal(t, folder, blocks[1:])
 	for _, want := range wanted {
 		if !regexp.MustCompile(want).MatchString(out) {
 			t.Errorf("expected %q in what is printed", want)
@@ -57,74 +64,94 @@ var wanted = []string{
 	`Warning +NoSignature +ModuleSource/app`,
 	`1\.0\.0@sha256:[0-9a-f]{64}`,
 	`refused, as it should be`,
+	`alertname="AssayNewerModuleRefused".*firing`,
 	`app .*1\.1\.0`,
 }
 
-// clone is a folder that looks like a clone of the repository in which make
-// build has run, as far as the tutorial goes.
+// clone copies the work tree, as git would clone it.
 func clone(t *testing.T, root string) string {
 	t.Helper()
 	folder := t.TempDir()
-	for program, source := range map[string]string{"assay": "./cmd/assay", "assay-controller": ".", "run": "./hack/run"} {
-		// As make build does it, and so from its cache.
-		build := exec.CommandContext(t.Context(), "go", "build", "-o", filepath.Join(folder, "bin", program), source)
-		build.Dir, build.Env = root, append(os.Environ(), "CGO_ENABLED=0")
-		if out, err := build.CombinedOutput(); err != nil {
-			t.Fatalf("%s: %v\n%s", program, err, out)
-		}
+	list := exec.CommandContext(t.Context(), "git", "ls-files", "-z", "--cached", "--others", "--exclude-standard")
+	list.Dir = root
+	out, err := list.Output()
+	if err != nil {
+		t.Fatal(err)
 	}
-	for _, shared := range []string{"Makefile", "hack", "config", "go.mod"} {
-		if err := os.Symlink(filepath.Join(root, shared), filepath.Join(folder, shared)); err != nil {
+	for name := range strings.SplitSeq(strings.TrimSuffix(string(out), "\x00"), "\x00") {
+		if err := copyFile(filepath.Join(folder, name), filepath.Join(root, name)); err != nil && !errors.Is(err, fs.ErrNotExist) {
 			t.Fatal(err)
 		}
 	}
 	return folder
 }
 
-// makeRun does what make run does once everything is built, until the test ends.
-func makeRun(t *testing.T, root, folder string) {
+func copyFile(to, from string) error {
+	info, err := os.Stat(from)
+	if err != nil {
+		return err
+	}
+	content, err := os.ReadFile(from)
+	if err != nil {
+		return err
+	}
+	if err := os.MkdirAll(filepath.Dir(to), 0o700); err != nil {
+		return err
+	}
+	return os.WriteFile(to, content, info.Mode().Perm())
+}
+
+// firstTerminal runs the first block until the test ends, and is then
+// interrupted.
+func firstTerminal(t *testing.T, folder, block string) {
 	t.Helper()
 	out := &bytes.Buffer{}
-	run := exec.Command(filepath.Join(folder, "bin", "run"), "-controller", filepath.Join(folder, "bin", "assay-controller"), "-variables", filepath.Join(folder, "bin", "run.env"))
-	run.Dir, run.Stdout, run.Stderr = root, out, out
+	run := exec.Command("bash", "-euc", block)
+	run.Dir, run.Stdout, run.Stderr = folder, out, out
+	// As the race detector is off for those who follow the tutorial.
+	run.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
 	}
 	ended := make(chan error, 1)
 	go func() { ended <- run.Wait() }()
+	variables := filepath.Join(folder, "bin", "run.env")
 	t.Cleanup(func() {
-		_ = run.Process.Signal(syscall.SIGINT)
-		if err := <-ended; err != nil {
-			t.Errorf("make run: %v\n%s", err, out)
-		}
-		if _, err := os.Stat(filepath.Join(folder, "bin", "run.env")); err == nil {
+		_ = syscall.Kill(-run.Process.Pid, syscall.SIGINT)
+		<-ended
+		if _, err := os.Stat(variables); err == nil {
 			t.Error("expected bin/run.env to go with what it speaks of")
 		}
+		if t.Failed() {
+			t.Log(out)
+		}
 	})
-	deadline := time.Now().Add(4 * time.Minute)
-	for {
-		if _, err := os.Stat(filepath.Join(folder, "bin", "run.env")); err == nil {
+	deadline := time.Now().Add(patience)
+	for time.Now().Before(deadline) {
+		if _, err := os.Stat(variables); err == nil {
 			return
 		}
 		select {
 		case err := <-ended:
-			ended <- nil
-			t.Fatalf("make run ended: %v\n%s", err, out)
+			ended <- err
+			t.Fatalf("%s ended: %v", block, err)
 		case <-time.After(100 * time.Millisecond):
 		}
-		if time.Now().After(deadline) {
-			t.Fatal("make run is not up")
-		}
 	}
+	t.Fatalf("%s is not up", block)
 }
 
-// shell types every block into one shell, in which no command may fail.
-func shell(t *testing.T, folder string, blocks []string) string {
+// secondTerminal types the other blocks into one shell, in which no command may
+// fail.
+func secondTerminal(t *testing.T, folder string, blocks []string) string {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(t.Context(), 5*time.Minute)
+	ctx, cancel := context.WithTimeout(t.Context(), patience)
 	defer cancel()
-	script := "set -euo pipefail\n"
+	script, prometheus := "set -euo pipefail\n", freeAddress(t)
 	for i, block := range blocks {
+		// This machine may use the port for something else.
+		block = strings.ReplaceAll(block, "127.0.0.1:9095", prometheus)
 		script += fmt.Sprintf("echo '--- block %d' >&2\n%s", i+2, block)
 	}
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
@@ -140,4 +167,14 @@ func shell(t *testing.T, folder string, blocks []string) string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return string(out)
+}
+
+func freeAddress(t *testing.T) string {
+	t.Helper()
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer func() { _ = listener.Close() }()
+	return listener.Addr().String()
 }
