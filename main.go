@@ -76,6 +76,7 @@ type flags struct {
 	version   bool
 	tufRoot   string
 	dialAllow []string
+	podIP     string
 }
 
 func parse(args []string) (*flags, error) {
@@ -98,6 +99,7 @@ func (f *flags) set() *pflag.FlagSet {
 	s.StringVar(&o.StoragePath, "storage-path", "/data", "folder for published artifacts; a cache, which may be lost")
 	s.StringVar(&o.StorageAddr, "storage-addr", ":9090", "address on which artifacts are served over HTTP")
 	s.StringVar(&o.StorageAdvAddr, "storage-adv-addr", "", "host and port of the artifacts' URLs in status; default: this host's name and the port of --storage-addr")
+	s.StringVar(&f.podIP, "pod-ip", "", "address at which other replicas reach this one's artifacts, at the port of --storage-addr; it is written into the Lease. Default: none, and they answer 503")
 	s.DurationVar(&o.ArtifactRetention, "artifact-retention", controllers.DefaultArtifactRetention, "how long an artifact is served after a newer one replaced it")
 	s.Int64Var(&o.ArtifactLimits.ArchiveBytes, "artifact-max-bytes", controllers.DefaultArtifactLimits.ArchiveBytes, "most bytes of an artifact's files together, and of its compressed layers together")
 	s.IntVar(&o.ArtifactLimits.Files, "artifact-max-files", controllers.DefaultArtifactLimits.Files, "most entries in an artifact's layers")
@@ -153,6 +155,11 @@ func (f *flags) validate() error {
 		errs = append(errs, fmt.Errorf("--dial-allow: %w", err))
 	}
 	o.DialAllow = allowed
+	if f.podIP != "" {
+		if o.PodIP, err = controllers.ParsePodIP(f.podIP); err != nil {
+			errs = append(errs, fmt.Errorf("--pod-ip: %w", err))
+		}
+	}
 	if f.kubeQPS <= 0 {
 		errs = append(errs, fmt.Errorf("--kube-api-qps: expected more than 0, found %g", f.kubeQPS))
 	}

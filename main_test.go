@@ -32,7 +32,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 		}
 	}
 	inWords := map[string]string{
-		"storage-adv-addr": "host name and port", "leader-election-namespace": "the Pod's",
+		"pod-ip": "none", "storage-adv-addr": "host name and port", "leader-election-namespace": "the Pod's",
 		"watch-namespaces": "all", "watch-label-selector": "all", "artifact-retention": "10m",
 		"trusted-root": "none", "dial-allow": "none", "tuf-mirror": "Sigstore's", "tuf-root": "Sigstore's",
 	}
@@ -61,6 +61,9 @@ func TestFlagsThatAreRefused(t *testing.T) {
 		"negative retention":  {[]string{"--artifact-retention=-1s"}, "--artifact-retention: expected 0 or more, found -1s"},
 		"no requests":         {[]string{"--kube-api-qps=0"}, "--kube-api-qps: expected more than 0, found 0"},
 		"no address":          {[]string{"--dial-allow=127.0.0.1,registry.internal"}, `--dial-allow: expected addresses or CIDRs such as 127.0.0.0/8, found "registry.internal"`},
+		"no address of a Pod": {[]string{"--pod-ip=$(POD_IP)"}, `--pod-ip: expected an IP address, found "$(POD_IP)"`},
+		"everybody's address": {[]string{"--pod-ip=::"}, `--pod-ip: expected the address of one host, found "::"`},
+		"an address's zone":   {[]string{"--pod-ip=fe80::1%eth0"}, `--pod-ip: expected the address of one host, found "fe80::1%eth0"`},
 		"an empty namespace":  {[]string{"--watch-namespaces=a,"}, "--watch-namespaces: expected names, found an empty one"},
 		"two problems at all": {[]string{"--concurrent=0", "--kube-api-burst=0"}, "--kube-api-burst: expected at least 1, found 0"},
 	} {

@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/util/wait"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
 	"k8s.io/client-go/rest"
+	"k8s.io/client-go/tools/leaderelection/resourcelock"
 	"k8s.io/utils/ptr"
 	ctrl "sigs.k8s.io/controller-runtime"
 	"sigs.k8s.io/controller-runtime/pkg/cache"
@@ -42,9 +43,6 @@ import (
 // +kubebuilder:rbac:groups=coordination.k8s.io,namespace=assay-system,resources=leases,verbs=get;create;update
 // +kubebuilder:rbac:groups="",namespace=assay-system,resources=events,verbs=create
 
-// leaderElectionID is the name of the Lease.
-const leaderElectionID = "assay-controller"
-
 // Defaults of settings.
 var (
 	DefaultArtifactRetention = 10 * time.Minute
@@ -56,10 +54,13 @@ var (
 type Options struct {
 	// Concurrent is how many verdicts and publications are at work, and how many
 	// ModuleSources ask one registry, at the same time.
-	Concurrent               int
-	StoragePath              string
-	StorageAddr              string
-	StorageAdvAddr           string
+	Concurrent     int
+	StoragePath    string
+	StorageAddr    string
+	StorageAdvAddr string
+	// PodIP is the address at which other replicas reach this one's artifact
+	// server; the zero value for none. It is written into the Lease.
+	PodIP                    netip.Addr
 	MetricsAddr              string
 	HealthAddr               string
 	LeaderElect              bool
@@ -107,7 +108,13 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if o.Registerer == nil {
 		o.Registerer = metrics.Registry
 	}
-	mgr, err := newManager(kubeconfig, o)
+	server := &artifact.Server{Addr: o.StorageAddr, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(o.Log), slog.LevelInfo)}
+	baseURL, err := listen(server, o.StorageAdvAddr)
+	if err != nil {
+		return fmt.Errorf("--storage-addr %q: %w", o.StorageAddr, err)
+	}
+	defer server.Listener.Close() // Closed already where it was served.
+	mgr, err := newElectedManager(kubeconfig, server, o)
 	if err != nil {
 		return err
 	}
@@ -120,11 +127,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("--storage-path %q: %w", o.StoragePath, err)
 	}
-	server := &artifact.Server{Store: store, Addr: o.StorageAddr, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(o.Log), slog.LevelInfo)}
-	baseURL, err := listen(server, o.StorageAdvAddr)
-	if err != nil {
-		return fmt.Errorf("--storage-addr %q: %w", o.StorageAddr, err)
-	}
+	server.Store = store
 	pool := registry.NewPool(registry.Options{UserAgent: o.UserAgent, DialAllow: o.DialAllow, Now: o.Now})
 	defer pool.Close()
 
@@ -161,6 +164,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		BaseURL:                  baseURL,
 		Now:                      o.Now,
 	}
+	server.Expects = reconciler.Expects
 	if err := reconciler.SetupWithManager(ctx, mgr, o.Concurrent); err != nil {
 		return err
 	}
@@ -170,7 +174,40 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	return mgr.Start(ctx)
 }
 
-func newManager(kubeconfig *rest.Config, o Options) (manager.Manager, error) {
+// newElectedManager is newManager with a Lease, where one is asked for, that
+// tells the server who publishes.
+func newElectedManager(kubeconfig *rest.Config, server *artifact.Server, o Options) (manager.Manager, error) {
+	if !o.LeaderElect {
+		return newManager(kubeconfig, nil, o)
+	}
+	address := netip.AddrPort{}
+	if listened, ok := server.Listener.Addr().(*net.TCPAddr); ok && o.PodIP.IsValid() {
+		address = netip.AddrPortFrom(o.PodIP, listened.AddrPort().Port())
+	}
+	lock, err := newLock(kubeconfig, o.LeaderElectionNamespace, address, o.Now)
+	if err != nil {
+		return nil, err
+	}
+	mgr, err := newManager(kubeconfig, lock, o)
+	if err != nil {
+		return nil, err
+	}
+	// Leader election speaks the old API of events, like controller-runtime's lock.
+	lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(leaderElectionID) //nolint:staticcheck // The new one does not fit the lock.
+	server.Leads = func() bool {
+		select {
+		case <-mgr.Elected():
+			return true
+		default:
+			return false
+		}
+	}
+	server.Leader = lock.holder.address
+	return mgr, nil
+}
+
+// newManager makes the manager; lock is nil for none.
+func newManager(kubeconfig *rest.Config, lock resourcelock.Interface, o Options) (manager.Manager, error) {
 	selector, err := labels.Parse(o.WatchLabelSelector)
 	if err != nil {
 		return nil, fmt.Errorf("--watch-label-selector %q: %w", o.WatchLabelSelector, err)
@@ -191,13 +228,16 @@ func newManager(kubeconfig *rest.Config, o Options) (manager.Manager, error) {
 		},
 		// One controller a process; the check is for several, and tests start
 		// one after the other.
-		Controller:                    config.Controller{SkipNameValidation: ptr.To(true)},
-		Metrics:                       metricsserver.Options{BindAddress: o.MetricsAddr},
-		HealthProbeBindAddress:        o.HealthAddr,
-		LeaderElection:                o.LeaderElect,
-		LeaderElectionID:              leaderElectionID,
-		LeaderElectionNamespace:       o.LeaderElectionNamespace,
-		LeaderElectionReleaseOnCancel: true,
+		Controller:                          config.Controller{SkipNameValidation: ptr.To(true)},
+		Metrics:                             metricsserver.Options{BindAddress: o.MetricsAddr},
+		HealthProbeBindAddress:              o.HealthAddr,
+		LeaderElection:                      o.LeaderElect,
+		LeaderElectionID:                    leaderElectionID, // of its metric
+		LeaderElectionResourceLockInterface: lock,
+		LeaseDuration:                       &leaseDuration,
+		RenewDeadline:                       &renewDeadline,
+		RetryPeriod:                         &retryPeriod,
+		LeaderElectionReleaseOnCancel:       true,
 	})
 }
 

@@ -70,11 +70,12 @@ type ModuleSourceReconciler struct {
 	// Now is the clock.
 	Now func() time.Time
 
-	schedule  schedule
-	reported  reported
-	gate      gate
-	waiting   waiting
-	firstWait atomic.Pointer[time.Time] // for the trusted root
+	schedule   schedule
+	reported   reported
+	gate       gate
+	waiting    waiting
+	firstLooks firstLooks
+	firstWait  atomic.Pointer[time.Time] // for the trusted root
 }
 
 // SetupWithManager registers the controller for ModuleSources, which asks each
@@ -114,6 +115,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 			r.schedule.forget(request.NamespacedName)
 			r.reported.forget(request.NamespacedName)
 			r.waiting.drop(request.NamespacedName)
+			r.firstLooks.forget(request.NamespacedName)
 			return ctrl.Result{}, r.Syncer.Store.Withdraw(owner)
 		}
 		return ctrl.Result{}, err
@@ -149,6 +151,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	if due {
 		waits = r.pollThroughGate(ctx, &obj, in, &o)
 	}
+	r.firstLooks.took(&obj, o)
 	r.refreshRoot(&obj, o)
 	if errors.Is(ctx.Err(), context.Canceled) && o.err != nil && o.err.Kind == source.Transient {
 		return ctrl.Result{}, nil // The controller stops: what that cut short says nothing.

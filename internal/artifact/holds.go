@@ -57,6 +57,12 @@ func (s *Store) Has(owner Owner) bool {
 	return err != nil || len(names) > 0 || s.isDenied(owner)
 }
 
+// mayHold reports whether there is a file of that name, whatever is in it.
+func (s *Store) mayHold(owner Owner, hex string) bool {
+	f, err := s.openRegular(owner.archive(hex))
+	return err == nil && f.Close() == nil
+}
+
 // isWhole removes an archive that is not what its name says. The caller has the
 // owner's lock.
 func (s *Store) isWhole(owner Owner, hex string) (bool, error) {

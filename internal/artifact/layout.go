@@ -84,3 +84,6 @@ func hexOf(digest string) (string, bool) {
 	hex, ok := strings.CutPrefix(digest, "sha256:")
 	return hex, ok && hexSHA256.MatchString(hex)
 }
+
+// digestOf is the inverse of hexOf.
+func digestOf(hex string) string { return "sha256:" + hex }

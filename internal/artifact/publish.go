@@ -86,7 +86,7 @@ func (s *Store) Publish(v verify.Verified, owner Owner, layers []Layer, signatur
 	own.current = built.hex
 	return Published{
 		Path:   owner.archive(built.hex),
-		Digest: "sha256:" + built.hex,
+		Digest: digestOf(built.hex),
 		Size:   built.size,
 		Files:  built.files,
 	}, nil

@@ -7,6 +7,8 @@ import (
 	"log"
 	"net"
 	"net/http"
+	"net/netip"
+	"strconv"
 	"strings"
 	"time"
 )
@@ -27,12 +29,19 @@ const (
 	// of it is sent, of which nobody can tell whether it is right.
 	partAge = time.Minute
 
+	// retryAfter is when to ask again for what is not there yet, in seconds: a
+	// replica takes over, or a ModuleSource is looked at, within seconds.
+	retryAfter = 5
+
+	archiveType = "application/gzip"
+
 	// shutdownGrace is what downloads get to finish when the server stops.
 	shutdownGrace = 15 * time.Second
 )
 
-// Server serves the archives of a store, and nothing else, over HTTP. It is for
-// inside the cluster: who may reach it may download.
+// Server serves the archives of a store, and nothing else, over HTTP; of several
+// processes, the one that publishes does, and the others pass requests on to it.
+// It is for inside the cluster: who may reach it may download.
 type Server struct {
 	// Store is whose archives are served.
 	Store *Store
@@ -49,7 +58,36 @@ type Server struct {
 	// download that broke off, too, and how many bytes of a body were sent. It
 	// must not wait; nil tells nobody.
 	OnAnswer func(code int, sent int64)
+	// Leads reports whether this process is the one that publishes, so that its
+	// store is what is published. One that is not never serves what is on its own
+	// disk, which another may have withdrawn: it passes requests on. Nil is yes.
+	Leads func() bool
+	// Leader is the address of the process that publishes; the zero value while
+	// none is known. It is asked only where Leads says no.
+	Leader func() netip.AddrPort
+	// Expects says what is known of an archive beyond the store; nil: nothing.
+	Expects func(Owner, string) Expectation
+
+	hops hops
 }
+
+// Expectation is what is known of an archive beyond the store that holds it, or
+// does not.
+type Expectation int
+
+const (
+	// ExpectSettled: the store is right. This process has looked at the owner.
+	ExpectSettled Expectation = iota
+	// ExpectPublished: it is published, and this process has not looked at the owner
+	// yet. What the store does not hold will be there soon.
+	ExpectPublished
+	// ExpectUnsettled: something else of the owner's is published, and this process has
+	// not looked at the owner yet. What is on the disk may have been replaced a
+	// moment ago, which is served for a while, or withdrawn, which is not.
+	ExpectUnsettled
+	// ExpectGone: there is no such owner.
+	ExpectGone
+)
 
 // Listen opens the listener, once, and returns its address. It need not be
 // called, but must not be called after Start.
@@ -81,6 +119,7 @@ func (s *Server) Start(ctx context.Context) error {
 		// "OPTIONS *" is refused like any other method.
 		DisableGeneralOptionsHandler: true,
 	}
+	defer s.hops.close()
 	stopped := make(chan error, 1)
 	go func() { stopped <- server.Serve(s.Listener) }()
 	select {
@@ -130,12 +169,31 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		http.Error(w, "not found", http.StatusNotFound)
 		return
 	}
+	if s.Leads != nil && !s.Leads() {
+		s.passOn(w, r, owner, hex)
+		return
+	}
+	s.serveStored(w, r, owner, hex)
+}
+
+func (s *Server) serveStored(w http.ResponseWriter, r *http.Request, owner Owner, hex string) {
+	expected := ExpectSettled
+	if s.Expects != nil {
+		expected = s.Expects(owner, digestOf(hex))
+	}
+	if expected == ExpectGone || expected == ExpectUnsettled {
+		s.withhold(w, expected, owner, hex)
+		return
+	}
 	age := time.Duration(0)
 	if r.Header.Get("Range") != "" {
 		age = partAge
 	}
 	f, err := s.Store.openForServing(owner, hex, age)
 	switch {
+	case errors.Is(err, fs.ErrNotExist) && expected == ExpectPublished:
+		unavailable(w, retryAfter)
+		return
 	case errors.Is(err, fs.ErrNotExist):
 		http.Error(w, "not found", http.StatusNotFound)
 		return
@@ -144,8 +202,9 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 		return
 	}
 	defer f.Close()
-	header.Set("Content-Type", "application/gzip")
-	header.Set("ETag", `"sha256:`+hex+`"`)
+	header := w.Header()
+	header.Set("Content-Type", archiveType)
+	header.Set("ETag", etagOf(hex))
 	// No modification time: it is the store's mark.
 	whole := &wholeWriter{
 		ResponseWriter: &patientWriter{w, http.NewResponseController(w)},
@@ -157,6 +216,23 @@ func (s *Server) serve(w http.ResponseWriter, r *http.Request) {
 	}
 	http.ServeContent(whole, r, "", time.Time{}, f)
 }
+
+// withhold answers for what may be on the disk and is not served.
+func (s *Server) withhold(w http.ResponseWriter, expected Expectation, owner Owner, hex string) {
+	if expected == ExpectUnsettled && s.Store.mayHold(owner, hex) {
+		unavailable(w, retryAfter)
+		return
+	}
+	http.Error(w, "not found", http.StatusNotFound)
+}
+
+// unavailable answers that it is worth asking again, after so many seconds.
+func unavailable(w http.ResponseWriter, after int) {
+	w.Header().Set("Retry-After", strconv.Itoa(after))
+	http.Error(w, "not available at the moment", http.StatusServiceUnavailable)
+}
+
+func etagOf(hex string) string { return `"` + digestOf(hex) + `"` }
 
 // patientWriter gives each chunk of a download a time of its own. It hides
 // io.ReaderFrom, which would send the file in one go under one deadline.

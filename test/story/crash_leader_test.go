@@ -14,17 +14,19 @@ import (
 // works.
 type pair struct {
 	*world
-	api   *apiProxy
-	hosts [2]string
-	disks [2]string
-	procs [2]*process
+	api *apiProxy
+	// second stands between the second one and the API server.
+	second *apiProxy
+	hosts  [2]string
+	disks  [2]string
+	procs  [2]*process
 }
 
 func newPair(t *testing.T, shared bool) *pair {
 	t.Helper()
 	w := newWorld(t, settings{})
 	w.stopController()
-	p := &pair{world: w, api: newAPIProxy(t, kubeconfig), hosts: [2]string{freeAddress(t), freeAddress(t)}, disks: [2]string{w.storage, w.storage}}
+	p := &pair{world: w, api: newAPIProxy(t, kubeconfig), second: newAPIProxy(t, kubeconfig), hosts: [2]string{freeAddress(t), freeAddress(t)}, disks: [2]string{w.storage, w.storage}}
 	if !shared {
 		p.disks[1] = t.TempDir()
 	}
@@ -34,16 +36,13 @@ func newPair(t *testing.T, shared bool) *pair {
 	return p
 }
 
-// start starts one of them. The first speaks through the proxy.
+// start starts one of them, each of which speaks through its own proxy.
 func (p *pair) start(i int) {
 	p.t.Helper()
-	config := p.api.kubeconfig(p.t)
-	if i == 1 {
-		config = newAPIProxy(p.t, kubeconfig).kubeconfig(p.t)
-	}
+	config := []*apiProxy{p.api, p.second}[i].kubeconfig(p.t)
 	p.procs[i] = startProcess(p.t, config, "--storage-path", p.disks[i], "--storage-addr", p.hosts[i], "--metrics-addr", "0", "--health-addr", "0",
 		"--watch-namespaces", p.namespace, "--artifact-retention", "1h", "--log-format", "text",
-		"--leader-elect", "--leader-election-namespace", p.namespace)
+		"--leader-elect", "--leader-election-namespace", p.namespace, "--pod-ip", "127.0.0.1")
 }
 
 // reached waits until the status names that version, with an address of that
