@@ -83,6 +83,7 @@ generate: ## CRD, RBAC and deepcopy from the markers in the code, and the refere
 	$(TOOL) controller-gen rbac:roleName=assay-controller paths=./controllers/... output:rbac:dir=config/rbac
 	rm -rf docs/cli && go run ./cmd/assay docs docs/cli
 	go run ./hack/apidocs > docs/api-reference.md
+	go run ./hack/metricsdoc docs/metrics.md
 
 # Written whole or not at all, and anew each time: it depends on VERSION too.
 .PHONY: dist/install.yaml

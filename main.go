@@ -18,6 +18,7 @@ import (
 
 	"github.com/assay-dev/assay/controllers"
 	"github.com/assay-dev/assay/internal/registry"
+	"github.com/assay-dev/assay/internal/tracing"
 )
 
 // version is set by the linker.
@@ -62,6 +63,7 @@ func run(ctx context.Context, args []string) error {
 		}
 	}
 	f.options.Log = log
+	f.options.Version = versionText()
 	f.options.UserAgent = "assay-controller/" + versionText()
 	log.Info("starting", "version", versionText())
 	return controllers.Run(ctx, kubeconfig, f.options)
@@ -77,6 +79,7 @@ type flags struct {
 	tufRoot   string
 	dialAllow []string
 	podIP     string
+	otlp      string
 }
 
 func parse(args []string) (*flags, error) {
@@ -117,6 +120,8 @@ func (f *flags) set() *pflag.FlagSet {
 	s.StringVar(&o.TrustedRoot, "trusted-root", "", "file with a Sigstore trusted_root.json, by which ModuleSources that name none are judged; read again when it changes")
 	s.StringVar(&o.TUFMirror, "tuf-mirror", "", "URL of a TUF repository to take it from instead, together with --tuf-root; default: Sigstore's public instance")
 	s.StringVar(&f.tufRoot, "tuf-root", "", "file with the first root.json of --tuf-mirror, which it is trusted by")
+	s.StringVar(&f.otlp, "otlp-endpoint", "", "base URL of an OpenTelemetry collector that traces are sent to, over OTLP and HTTP, such as http://collector:4318; default: none are")
+	s.Float64Var(&o.OTLPSamplingRatio, "otlp-sampling-ratio", 1, "part of all traces that is sent, above 0 and up to 1")
 	s.Float32Var(&f.kubeQPS, "kube-api-qps", 50, "requests a second to the API server, on average")
 	s.IntVar(&f.kubeBurst, "kube-api-burst", 100, "requests to the API server at once")
 	s.StringVar(&f.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")
@@ -159,6 +164,14 @@ func (f *flags) validate() error {
 		if o.PodIP, err = controllers.ParsePodIP(f.podIP); err != nil {
 			errs = append(errs, fmt.Errorf("--pod-ip: %w", err))
 		}
+	}
+	if f.otlp != "" {
+		if o.OTLPEndpoint, err = tracing.ParseEndpoint(f.otlp); err != nil {
+			errs = append(errs, fmt.Errorf("--otlp-endpoint: %w", err))
+		}
+	}
+	if err := tracing.ParseRatio(o.OTLPSamplingRatio); err != nil {
+		errs = append(errs, fmt.Errorf("--otlp-sampling-ratio: %w", err))
 	}
 	if f.kubeQPS <= 0 {
 		errs = append(errs, fmt.Errorf("--kube-api-qps: expected more than 0, found %g", f.kubeQPS))

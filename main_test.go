@@ -34,7 +34,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 	inWords := map[string]string{
 		"pod-ip": "none", "storage-adv-addr": "host name and port", "leader-election-namespace": "the Pod's",
 		"watch-namespaces": "all", "watch-label-selector": "all", "artifact-retention": "10m",
-		"trusted-root": "none", "dial-allow": "none", "tuf-mirror": "Sigstore's", "tuf-root": "Sigstore's",
+		"trusted-root": "none", "dial-allow": "none", "otlp-endpoint": "none", "tuf-mirror": "Sigstore's", "tuf-root": "Sigstore's",
 	}
 	found := map[string]string{}
 	(&flags{}).set().VisitAll(func(f *pflag.Flag) {
@@ -65,6 +65,10 @@ func TestFlagsThatAreRefused(t *testing.T) {
 		"everybody's address": {[]string{"--pod-ip=::"}, `--pod-ip: expected the address of one host, found "::"`},
 		"an address's zone":   {[]string{"--pod-ip=fe80::1%eth0"}, `--pod-ip: expected the address of one host, found "fe80::1%eth0"`},
 		"an empty namespace":  {[]string{"--watch-namespaces=a,"}, "--watch-namespaces: expected names, found an empty one"},
+		"no collector":        {[]string{"--otlp-endpoint=collector:4318"}, "--otlp-endpoint: expected http://"},
+		"a password":          {[]string{"--otlp-endpoint=http://u:p@collector"}, "--otlp-endpoint: expected http://"},
+		"no traces":           {[]string{"--otlp-sampling-ratio=0"}, "--otlp-sampling-ratio: expected a number above 0 and up to 1, found 0"},
+		"too many traces":     {[]string{"--otlp-sampling-ratio=1.5"}, "--otlp-sampling-ratio: expected a number above 0 and up to 1, found 1.5"},
 		"two problems at all": {[]string{"--concurrent=0", "--kube-api-burst=0"}, "--kube-api-burst: expected at least 1, found 0"},
 	} {
 		t.Run(name, func(t *testing.T) {

@@ -8,6 +8,7 @@ import (
 	"net"
 	"net/http"
 	"net/netip"
+	"net/url"
 	"os"
 	"time"
 
@@ -31,7 +32,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/healthz"
 	"sigs.k8s.io/controller-runtime/pkg/manager"
 	"sigs.k8s.io/controller-runtime/pkg/metrics"
-	metricsserver "sigs.k8s.io/controller-runtime/pkg/metrics/server"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
 	"github.com/assay-dev/assay/internal/artifact"
@@ -84,7 +84,13 @@ type Options struct {
 	TUFMirror   string
 	TUFRoot     []byte
 	UserAgent   string
-	Log         logr.Logger
+	// Version is the controller's, as metrics and traces name it.
+	Version string
+	// OTLPEndpoint is where traces are sent; nil for nowhere. OTLPSamplingRatio is
+	// the part of them that is sent; see package tracing.
+	OTLPEndpoint      *url.URL
+	OTLPSamplingRatio float64
+	Log               logr.Logger
 	// Registerer takes Assay's own metrics; nil means controller-runtime's
 	// registry, which --metrics-addr serves.
 	Registerer prometheus.Registerer
@@ -108,6 +114,11 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if o.Registerer == nil {
 		o.Registerer = metrics.Registry
 	}
+	tracer, closeTraces, err := newTracer(ctx, o)
+	if err != nil {
+		return err
+	}
+	defer closeTraces()
 	server := &artifact.Server{Addr: o.StorageAddr, ErrorLog: slog.NewLogLogger(logr.ToSlogHandler(o.Log), slog.LevelInfo)}
 	baseURL, err := listen(server, o.StorageAdvAddr)
 	if err != nil {
@@ -127,8 +138,12 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err != nil {
 		return fmt.Errorf("--storage-path %q: %w", o.StoragePath, err)
 	}
-	server.Store = store
-	pool := registry.NewPool(registry.Options{UserAgent: o.UserAgent, DialAllow: o.DialAllow, Now: o.Now})
+	m := NewMetrics(MetricsOptions{Sources: mgr.GetClient(), Elected: mgr.Elected(), Held: store.Held, Version: o.Version})
+	work := telemetry{metrics: m, tracer: tracer}
+	server.Store, server.OnAnswer = store, m.answered
+	pool := registry.NewPool(registry.Options{
+		UserAgent: o.UserAgent, DialAllow: o.DialAllow, Now: o.Now, OnExchange: work.exchange, OnReceived: m.registries.read,
+	})
 	defer pool.Close()
 
 	changed := make(chan event.GenericEvent, 1)
@@ -140,7 +155,6 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		return err
 	}
 
-	m := NewMetrics(mgr.GetClient(), mgr.Elected())
 	for _, c := range append(m.Collectors(), root.Collectors()...) {
 		if err := o.Registerer.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
@@ -152,9 +166,10 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		Live:   mgr.GetAPIReader(),
 		Events: mgr.GetEventRecorder("assay-controller"),
 		Syncer: &source.Syncer{
-			Pool: pool, Store: store, Slots: source.NewSlots(o.Concurrent), MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Observe: m.ObserveStep, Now: o.Now,
+			Pool: pool, Store: store, Slots: source.NewSlots(o.Concurrent), MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Begin: work.step, Now: o.Now,
 		},
 		Metrics:                  m,
+		Tracer:                   tracer,
 		Trust:                    root,
 		RootChanged:              changed,
 		WatchReferences:          o.WatchReferences,
@@ -229,7 +244,7 @@ func newManager(kubeconfig *rest.Config, lock resourcelock.Interface, o Options)
 		// One controller a process; the check is for several, and tests start
 		// one after the other.
 		Controller:                          config.Controller{SkipNameValidation: ptr.To(true)},
-		Metrics:                             metricsserver.Options{BindAddress: o.MetricsAddr},
+		Metrics:                             metricsOf(o),
 		HealthProbeBindAddress:              o.HealthAddr,
 		LeaderElection:                      o.LeaderElect,
 		LeaderElectionID:                    leaderElectionID, // of its metric

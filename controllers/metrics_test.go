@@ -25,7 +25,7 @@ func TestPanicsOfAVerdict(t *testing.T) {
 	}
 	for name, tt := range tests {
 		t.Run(name, func(t *testing.T) {
-			m := NewMetrics(nil, nil)
+			m := NewMetrics(MetricsOptions{})
 			m.verdict(verify.Verified{}, tt.err)
 			if found := testutil.ToFloat64(m.panics); found != float64(tt.want) {
 				t.Errorf("expected %d, found %g", tt.want, found)
@@ -36,7 +36,7 @@ func TestPanicsOfAVerdict(t *testing.T) {
 
 // Only a yes counts as one, and only a refusal as a no.
 func TestVerdictsAreCounted(t *testing.T) {
-	m := NewMetrics(nil, nil)
+	m := NewMetrics(MetricsOptions{})
 	m.verdict(verify.Verified{}, nil)
 	m.verdict(verify.Verified{}, &source.Error{Kind: source.Transient, Reason: "RegistryUnavailable"})
 	if n := testutil.CollectAndCount(m.verifications); n != 0 {

@@ -10,6 +10,7 @@ import (
 
 	"github.com/fluxcd/pkg/apis/meta"
 	"github.com/go-logr/logr"
+	"go.opentelemetry.io/otel/trace"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/client-go/util/workqueue"
 	"k8s.io/utils/ptr"
@@ -47,8 +48,9 @@ type ModuleSourceReconciler struct {
 	Events recorder.EventRecorder
 	// Syncer does the work.
 	Syncer *source.Syncer
-	// Metrics counts it.
+	// Metrics counts it, and Tracer traces it.
 	Metrics *Metrics
+	Tracer  trace.Tracer
 	// Trust is the trusted root for those who name none.
 	Trust *trust.Source
 	// RootChanged says that it became another one.
@@ -116,6 +118,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 			r.reported.forget(request.NamespacedName)
 			r.waiting.drop(request.NamespacedName)
 			r.firstLooks.forget(request.NamespacedName)
+			r.Metrics.sources.forget(request.NamespacedName)
 			return ctrl.Result{}, r.Syncer.Store.Withdraw(owner)
 		}
 		return ctrl.Result{}, err
@@ -137,6 +140,9 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 	}
 	ctx, cancel := context.WithTimeout(ctx, timeoutOf(&obj))
 	defer cancel()
+	ctx, end := r.traced(ctx, &obj)
+	var o outcome
+	defer func() { end(o) }()
 
 	in := r.read(ctx, &obj)
 	o, err := r.rejudge(ctx, &obj, in)
@@ -168,6 +174,7 @@ func (r *ModuleSourceReconciler) Reconcile(ctx context.Context, request ctrl.Req
 		r.schedule.hold(request.NamespacedName)
 		return ctrl.Result{RequeueAfter: r.waits(&obj, in.request.Repository.Host(), waits), Priority: ptr.To(handler.LowPriority)}, nil
 	}
+	r.Metrics.look(&obj, o, r.Now())
 	return r.schedule.next(&obj, o, r.Now()), nil
 }
 
@@ -205,8 +212,9 @@ type outcome struct {
 	// awaitingUntil is until when a new digest may be without a signature; zero
 	// where none is awaited.
 	awaitingUntil time.Time
-	// polled says that the registry was asked.
-	polled bool
+	// polled says that the registry was asked, and polledAt since when.
+	polled   bool
+	polledAt time.Time
 	// sync is what it said.
 	sync source.Outcome
 	// rebuilt is the published artifact, made again after its loss.
@@ -253,7 +261,7 @@ func (r *ModuleSourceReconciler) poll(ctx context.Context, obj *v1alpha1.ModuleS
 			request.Current = current
 		}
 	}
-	o.polled = true
+	o.polled, o.polledAt = true, r.Now()
 	var err error
 	o.sync, err = r.Syncer.Sync(ctx, request)
 	o.err = asError(err)

@@ -33,7 +33,7 @@ func (r *ModuleSourceReconciler) rejudge(ctx context.Context, obj *v1alpha1.Modu
 	case denial != nil:
 		r.withdraw(obj, &o, denial)
 	default:
-		err = r.rejudgePublished(obj, in, &o)
+		err = r.rejudgePublished(ctx, obj, in, &o)
 	}
 	return o, err
 }
@@ -51,7 +51,7 @@ func denialOf(obj *v1alpha1.ModuleSource) *source.Error {
 	return inputs.Failure(source.Refused, v1alpha1.ReasonDigestDenied, "%s", denial.Message)
 }
 
-func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in readInputs, o *outcome) error {
+func (r *ModuleSourceReconciler) rejudgePublished(ctx context.Context, obj *v1alpha1.ModuleSource, in readInputs, o *outcome) error {
 	published, store, owner := obj.Status.Artifact, r.Syncer.Store, ownerOf(obj)
 	// Also where it is missing: nothing else is current then.
 	store.Adopt(owner, published.Digest)
@@ -64,7 +64,7 @@ func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in
 	if !in.policyRead || (evidence != nil && evidence.PolicyHash == o.policyHash) {
 		return nil
 	}
-	if !r.judgeKept(obj, in, o) {
+	if !r.judgeKept(ctx, obj, in, o) {
 		return nil
 	}
 	// What it replaced is served on for a while, and is not judged again.
@@ -74,7 +74,7 @@ func (r *ModuleSourceReconciler) rejudgePublished(obj *v1alpha1.ModuleSource, in
 // judgeKept judges what is published under a changed policy by the signatures
 // that were kept, and where these are lost, by the evidence, until the registry
 // answers. It withdraws what may not stay, and reports whether it may.
-func (r *ModuleSourceReconciler) judgeKept(obj *v1alpha1.ModuleSource, in readInputs, o *outcome) bool {
+func (r *ModuleSourceReconciler) judgeKept(ctx context.Context, obj *v1alpha1.ModuleSource, in readInputs, o *outcome) bool {
 	published := obj.Status.Artifact
 	digest := revisionOf(published.Revision).Digest
 	kept, err := r.Syncer.Store.Signatures(ownerOf(obj), published.Digest)
@@ -82,7 +82,7 @@ func (r *ModuleSourceReconciler) judgeKept(obj *v1alpha1.ModuleSource, in readIn
 	if err != nil {
 		failure = allowed(in.policy, digest, obj.Status.Verification)
 	} else {
-		o.rejudged, err = r.Syncer.Judge(in.policy, digest, kept)
+		o.rejudged, err = r.Syncer.Judge(ctx, in.policy, digest, kept)
 		r.Metrics.verdict(o.rejudged, err)
 		failure = asError(err)
 	}

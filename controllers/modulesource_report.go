@@ -68,6 +68,7 @@ func (r *ModuleSourceReconciler) report(attempt context.Context, obj *v1alpha1.M
 		return fmt.Errorf("patching the status: %w", err)
 	}
 	r.schedule.wrote(after)
+	r.Metrics.published(before, after, o, r.Now())
 	r.announce(ctx, before, after)
 	return nil
 }

@@ -30,16 +30,16 @@ var sourceMutants = slices.Concat(
 `, "TestSync"),
 		breaks("pinned-asked-again", `ok && pinned == r.Current {`, `ok && pinned == r.Current && pinned.Digest == "" {`, "TestSyncOfAPin"),
 		breaks("pinned-never-asked", `ok && pinned == r.Current {`, `ok {`, "TestRebuildOfWhatIsGone"),
-		breaks("verdict-without-an-end", `s.judge(ctx.Done(), r.Policy`, `s.judge(nil, r.Policy`, "TestVerdictEndsWithTheAttempt"),
+		breaks("verdict-without-an-end", `s.judge(ctx, ctx.Done(), r.Policy`, `s.judge(ctx, nil, r.Policy`, "TestVerdictEndsWithTheAttempt"),
 		breaks("verdict-not-stopped", `func() bool { return isClosed(done) }`, `func() bool { return false }`, "TestVerdictEndsWithTheAttempt"),
-		breaks("kept-judged-with-an-end", `return s.judge(nil, policy, digest, kept)`, `return s.judge(func() chan struct{} { c := make(chan struct{}); close(c); return c }(), policy, digest, kept)`, "TestJudge|TestJudgeWaitsForItsSlot"),
+		breaks("kept-judged-with-an-end", `return s.judge(ctx, nil, policy, digest, kept)`, `return s.judge(ctx, func() chan struct{} { c := make(chan struct{}); close(c); return c }(), policy, digest, kept)`, "TestJudge|TestJudgeWaitsForItsSlot"),
 		breaks("signatures-too-late", `if err == nil && ctx.Err() != nil {`, `if err == nil && ctx.Err() != nil && r.Policy.Threshold < 0 {`, "TestVerdictEndsWithTheAttempt"),
 		breaks("releases-not-checked", `if err := r.Releases.check(revision); err != nil {`, `if err := r.Releases.check(revision); err != nil && revision.Digest == "" {`, "TestReleasesAreAskedFirst"),
 		breaks("releases-after-unchanged", `if err := r.Releases.check(revision); err != nil {`, `if err := r.Releases.check(revision); err != nil && revision != r.Current {`, "TestReleasesAreAskedFirst"),
 		breaks("releases-before-the-pin", `pin != "" && revision.Digest != pin {`, `pin != "" && revision.Digest != pin && r.Releases.check(revision) == nil {`, "TestReleasesAreAskedFirst"),
 		breaks("slot-not-given-back-by-verdicts", `	defer giveBack()
-	defer s.time(StepVerify)()`, `	_ = giveBack
-	defer s.time(StepVerify)()`, "TestSlotsAreWaitedFor"),
+	_, end := s.begin`, `	_ = giveBack
+	_, end := s.begin`, "TestSlotsAreWaitedFor"),
 		breaks("slot-not-needed-to-publish", `giveBack, ok := s.Slots.take(ctx.Done())
 	if !ok {
 		return o, busy(StepPublish)`, `giveBack, ok := func() {}, true

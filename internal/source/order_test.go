@@ -61,12 +61,12 @@ func TestPublishingWaitsForItsSlot(t *testing.T) {
 	b.syncer.Slots = NewSlots(1)
 	ctx, cancel := context.WithCancel(t.Context())
 	defer cancel()
-	b.syncer.Observe = func(step Step, _ time.Duration) {
+	b.syncer.Begin = atEnd(func(step Step, _ time.Duration, _ string) {
 		if step == StepFetch {
 			_, _ = b.syncer.Slots.take(nil)
 			cancel()
 		}
-	}
+	})
 	b.syncer.Now = time.Now
 	o, err := b.syncer.Sync(ctx, b.request("1.0.0", ""))
 	if e := asError(t, err); e.Step != StepPublish || e.Kind != Transient {

@@ -79,7 +79,7 @@ func TestJudgeWaitsForItsSlot(t *testing.T) {
 	giveBack, _ := b.syncer.Slots.take(nil)
 	judged := make(chan error)
 	go func() {
-		_, err := b.syncer.Judge(verify.Policy{}, "sha256:00", nil)
+		_, err := b.syncer.Judge(t.Context(), verify.Policy{}, "sha256:00", nil)
 		judged <- err
 	}()
 	select {

@@ -18,8 +18,11 @@ type Syncer struct {
 	Slots *Slots
 	// MaxLayerBytes bounds the compressed layers of an artifact together.
 	MaxLayerBytes int64
-	// Observe is told how long each step took. Optional.
-	Observe func(step Step, took time.Duration)
+	// Begin is told of each step before it begins. The step is done in the context
+	// that it returns, and what it returns besides is told of the step's end: how
+	// long it took, and the reason if it failed, a refusal among them; "" if not.
+	// Optional.
+	Begin func(ctx context.Context, step Step) (context.Context, func(took time.Duration, reason string))
 	// Progress is told how far Pull is with the layers: see registry.Client.
 	// Optional.
 	Progress func(done, total int64)
@@ -94,21 +97,22 @@ func (s *Syncer) Rebuild(ctx context.Context, r Request, revision registry.Revis
 }
 
 // Judge judges a digest by signatures that were kept, asking nobody. It waits
-// for a slot for as long as it takes, and nothing stops it: trust that was
-// withdrawn takes effect.
-func (s *Syncer) Judge(policy verify.Policy, digest string, kept []verify.Signature) (verify.Verified, error) {
-	return s.judge(nil, policy, digest, kept)
+// for a slot for as long as it takes, and nothing stops it, the end of ctx
+// neither: trust that was withdrawn takes effect.
+func (s *Syncer) Judge(ctx context.Context, policy verify.Policy, digest string, kept []verify.Signature) (verify.Verified, error) {
+	return s.judge(ctx, nil, policy, digest, kept)
 }
 
 // judge judges until done is closed: what is not published yet can wait. A nil
 // channel never is.
-func (s *Syncer) judge(done <-chan struct{}, policy verify.Policy, digest string, signatures []verify.Signature) (verify.Verified, error) {
+func (s *Syncer) judge(ctx context.Context, done <-chan struct{}, policy verify.Policy, digest string, signatures []verify.Signature) (_ verify.Verified, err error) {
 	giveBack, ok := s.Slots.take(done)
 	if !ok {
 		return verify.Verified{}, busy(StepVerify)
 	}
 	defer giveBack()
-	defer s.time(StepVerify)()
+	_, end := s.begin(ctx, StepVerify)
+	defer func() { end(err) }()
 	v, err := verify.Until(func() bool { return isClosed(done) }, policy, digest, signatures)
 	if err != nil {
 		return verify.Verified{}, fail(StepVerify, err)
@@ -138,8 +142,9 @@ func (s *Syncer) selected(ctx context.Context, client *registry.Client, r Reques
 	return revision, nil
 }
 
-func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request) (registry.Revision, error) {
-	defer s.time(StepResolve)()
+func (s *Syncer) resolve(ctx context.Context, client *registry.Client, r Request) (_ registry.Revision, err error) {
+	ctx, end := s.begin(ctx, StepResolve)
+	defer func() { end(err) }()
 	// Content under a digest does not change: once it is published there is
 	// nothing to ask.
 	if pinned, ok := r.Selector.Pinned(); ok && pinned == r.Current {
@@ -169,7 +174,7 @@ func (s *Syncer) acquire(ctx context.Context, client *registry.Client, r Request
 		return o, busy(StepPublish)
 	}
 	defer giveBack()
-	if o.Published, err = s.publish(o.Verified, r.Owner, content, signatures); err != nil {
+	if o.Published, err = s.publish(ctx, o.Verified, r.Owner, content, signatures); err != nil {
 		return o, fail(StepPublish, err)
 	}
 	o.Annotations = content.Annotations
@@ -186,22 +191,25 @@ func (s *Syncer) prove(ctx context.Context, client *registry.Client, r Request, 
 	if err != nil {
 		return o, nil, fail(StepSignatures, err)
 	}
-	o.Verified, err = s.judge(ctx.Done(), r.Policy, revision.Digest, signatures)
+	o.Verified, err = s.judge(ctx, ctx.Done(), r.Policy, revision.Digest, signatures)
 	return o, signatures, err
 }
 
-func (s *Syncer) signatures(ctx context.Context, client *registry.Client, revision registry.Revision) ([]verify.Signature, error) {
-	defer s.time(StepSignatures)()
+func (s *Syncer) signatures(ctx context.Context, client *registry.Client, revision registry.Revision) (_ []verify.Signature, err error) {
+	ctx, end := s.begin(ctx, StepSignatures)
+	defer func() { end(err) }()
 	return client.Signatures(ctx, revision.Digest)
 }
 
-func (s *Syncer) fetch(ctx context.Context, client *registry.Client, v verify.Verified, revision registry.Revision, dir string) (registry.Content, error) {
-	defer s.time(StepFetch)()
+func (s *Syncer) fetch(ctx context.Context, client *registry.Client, v verify.Verified, revision registry.Revision, dir string) (_ registry.Content, err error) {
+	ctx, end := s.begin(ctx, StepFetch)
+	defer func() { end(err) }()
 	return client.Fetch(ctx, v, revision, dir, s.MaxLayerBytes)
 }
 
-func (s *Syncer) publish(v verify.Verified, owner artifact.Owner, content registry.Content, signatures []verify.Signature) (artifact.Published, error) {
-	defer s.time(StepPublish)()
+func (s *Syncer) publish(ctx context.Context, v verify.Verified, owner artifact.Owner, content registry.Content, signatures []verify.Signature) (_ artifact.Published, err error) {
+	_, end := s.begin(ctx, StepPublish)
+	defer func() { end(err) }()
 	layers := make([]artifact.Layer, 0, len(content.Layers))
 	for _, path := range content.Layers {
 		layers = append(layers, artifact.Layer{Path: path})
@@ -209,10 +217,18 @@ func (s *Syncer) publish(v verify.Verified, owner artifact.Owner, content regist
 	return s.Store.Publish(v, owner, layers, signatures)
 }
 
-func (s *Syncer) time(step Step) func() {
-	if s.Observe == nil {
-		return func() {}
+// begin begins a step; the caller ends it.
+func (s *Syncer) begin(ctx context.Context, step Step) (context.Context, func(error)) {
+	if s.Begin == nil {
+		return ctx, func(error) {}
 	}
 	start := s.Now()
-	return func() { s.Observe(step, s.Now().Sub(start)) }
+	ctx, told := s.Begin(ctx, step)
+	return ctx, func(err error) {
+		took, reason := s.Now().Sub(start), ""
+		if err != nil {
+			reason = fail(step, err).Reason
+		}
+		told(took, reason)
+	}
 }

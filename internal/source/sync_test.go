@@ -64,14 +64,21 @@ func newBench(t *testing.T) *bench {
 	t.Cleanup(func() { _ = store.Close() })
 	pool := registry.NewPool(registry.Options{UserAgent: "assay-test", Now: time.Now, DialAllow: []netip.Prefix{netip.MustParsePrefix("127.0.0.0/8")}})
 	t.Cleanup(pool.Close)
-	b.syncer = &Syncer{Pool: pool, Store: store, MaxLayerBytes: 1 << 20, Now: time.Now, Observe: func(step Step, took time.Duration) {
+	b.syncer = &Syncer{Pool: pool, Store: store, MaxLayerBytes: 1 << 20, Now: time.Now, Begin: atEnd(func(step Step, took time.Duration, _ string) {
 		b.mu.Lock()
 		defer b.mu.Unlock()
 		if b.steps = append(b.steps, step); took < 0 {
 			t.Errorf("%s took %s", step, took)
 		}
-	}}
+	})}
 	return b
+}
+
+// atEnd is a Syncer's Begin that is told of the end of each step.
+func atEnd(told func(step Step, took time.Duration, reason string)) func(context.Context, Step) (context.Context, func(time.Duration, string)) {
+	return func(ctx context.Context, step Step) (context.Context, func(time.Duration, string)) {
+		return ctx, func(took time.Duration, reason string) { told(step, took, reason) }
+	}
 }
 
 // push pushes a module and signs it with the bench's key.
@@ -406,18 +413,18 @@ func TestJudge(t *testing.T) {
 	}
 	kept := []verify.Signature{{Format: verify.FormatBundle, Payload: bundle}}
 	policy := b.request("1.0.0", "").Policy
-	if v, err := b.syncer.Judge(policy, digest, kept); err != nil || v.Digest() != digest {
+	if v, err := b.syncer.Judge(t.Context(), policy, digest, kept); err != nil || v.Digest() != digest {
 		t.Errorf("found %+v, %v", v, err)
 	}
-	v, err := b.syncer.Judge(policy, digest, slices.Repeat(kept, verify.MaxSignatures+1))
+	v, err := b.syncer.Judge(t.Context(), policy, digest, slices.Repeat(kept, verify.MaxSignatures+1))
 	if e := asError(t, err); !v.IsZero() || e.Kind != Transient || e.Reason != v1alpha1.ReasonTooManySignatures || e.Step != StepVerify {
 		t.Errorf("found %+v", e)
 	}
 	if n := len(b.server.Requests()); n != 0 {
 		t.Errorf("expected nobody to be asked, found %d requests", n)
 	}
-	b.syncer.Observe = nil
-	if _, err := b.syncer.Judge(policy, digest, kept); err != nil {
+	b.syncer.Begin = nil
+	if _, err := b.syncer.Judge(t.Context(), policy, digest, kept); err != nil {
 		t.Error(err)
 	}
 }

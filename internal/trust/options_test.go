@@ -132,9 +132,11 @@ func gathered(t *testing.T, s *Source) map[string]float64 {
 
 func TestMetrics(t *testing.T) {
 	const age, failures = "assay_trusted_root_age_seconds", "assay_trusted_root_refresh_failures_total"
+	const expiry = "assay_trusted_root_expiry_timestamp_seconds"
 	c := newClock()
 	m := newMirror(t, c.Now())
 	m.expires["timestamp"] = c.Now().Add(1000 * 3600e9)
+	expires := float64(m.expires["timestamp"].Unix())
 	m.publish()
 	m.answer(status(500))
 	r := begin(t, c, m.options())
@@ -149,15 +151,15 @@ func TestMetrics(t *testing.T) {
 	want(map[string]float64{failures: 2})
 	m.answer(nil)
 	r.attempt()
-	want(map[string]float64{age: 0, failures: 2})
+	want(map[string]float64{age: 0, failures: 2, expiry: expires})
 	c.advance(90e9)
-	want(map[string]float64{age: 90, failures: 2})
+	want(map[string]float64{age: 90, failures: 2, expiry: expires})
 	m.answer(status(500))
 	r.demand() // A minute later.
-	want(map[string]float64{age: 150, failures: 3})
+	want(map[string]float64{age: 150, failures: 3, expiry: expires})
 	m.answer(nil)
 	r.demand()
-	want(map[string]float64{age: 0, failures: 3})
+	want(map[string]float64{age: 0, failures: 3, expiry: expires})
 	c.advance(1001 * 3600e9) // Expired: the age tells for how long.
-	want(map[string]float64{age: 1001 * 3600, failures: 3})
+	want(map[string]float64{age: 1001 * 3600, failures: 3, expiry: expires})
 }

@@ -65,14 +65,17 @@ func TestStoryMetrics(t *testing.T) {
 
 		const verdicts, conditions = "assay_verifications_total", "assay_modulesource_condition"
 		w.awaitSeries(verdicts, map[string]float64{"reason=SignatureVerified result=verified": 1, "reason=NoSignature result=refused": 1})
-		label := func(name, kind, status string) string {
-			return "name=" + name + " namespace=" + w.namespace + " status=" + status + " type=" + kind
+		label := func(name, kind, status, reason string) string {
+			return "name=" + name + " namespace=" + w.namespace + " reason=" + reason + " status=" + status + " type=" + kind
 		}
 		want := map[string]float64{
-			label("good", "Ready", "True"): 1, label("good", "Verified", "True"): 1, label("good", "ArtifactInStorage", "True"): 1,
-			label("bad", "Ready", "False"): 1, label("bad", "Verified", "False"): 1, label("bad", "ArtifactInStorage", "False"): 1, label("bad", "Stalled", "True"): 1,
-			label("absent", "Ready", "False"): 1, label("absent", "Verified", "Unknown"): 1, label("absent", "ArtifactInStorage", "False"): 1,
-			label("absent", "FetchFailed", "True"): 1, label("absent", "Reconciling", "True"): 1,
+			label("good", "Ready", "True", "SignatureVerified"): 1, label("good", "Verified", "True", "SignatureVerified"): 1,
+			label("good", "ArtifactInStorage", "True", "ArtifactPublished"): 1,
+			label("bad", "Ready", "False", "NoSignature"):                   1, label("bad", "Verified", "False", "NoSignature"): 1,
+			label("bad", "ArtifactInStorage", "False", "NoArtifact"): 1, label("bad", "Stalled", "True", "NoSignature"): 1,
+			label("absent", "Ready", "False", "RepositoryNotFound"): 1, label("absent", "Verified", "Unknown", "RepositoryNotFound"): 1,
+			label("absent", "ArtifactInStorage", "False", "NoArtifact"): 1, label("absent", "FetchFailed", "True", "RepositoryNotFound"): 1,
+			label("absent", "Reconciling", "True", "Retrying"): 1,
 		}
 		w.awaitSeries(conditions, want)
 
