@@ -106,7 +106,7 @@ func (p *pod) behindService(address string) (string, error) {
 	if !ok {
 		return "", fmt.Errorf("%s is no Service in %s", host, p.namespace)
 	}
-	if err := installed.find("Service", serviceName, found); err != nil {
+	if err := p.manifests.find("Service", serviceName, found); err != nil {
 		return "", err
 	}
 	if selector := labels.SelectorFromSet(found.Spec.Selector); selector.Empty() || !selector.Matches(labels.Set(p.labels)) {

@@ -153,55 +153,6 @@ func namesOf(m manifests, rightsOf ...string) []string {
 	return found
 }
 
-// folders are those of config/ with a kustomization that can be applied: a
-// component cannot.
-func folders(t *testing.T) []string {
-	t.Helper()
-	var found []string
-	err := filepath.WalkDir(filepath.Join(root, "config"), func(path string, d fs.DirEntry, err error) error {
-		if err != nil || d.Name() != "kustomization.yaml" {
-			return err
-		}
-		text, err := os.ReadFile(path)
-		if err == nil && !strings.Contains(string(text), "\nkind: Component\n") {
-			folder, _ := filepath.Rel(root, filepath.Dir(path))
-			found = append(found, filepath.ToSlash(folder))
-		}
-		return err
-	})
-	if err != nil {
-		t.Fatal(err)
-	}
-	return found
-}
-
-// kubectl applies objects in the order in which its own kustomize writes them,
-// which is not that of the kustomize program: a namespace must come before what
-// is in it, and a CRD before its objects.
-func TestWhatKubectlAppliesIsInOrder(t *testing.T) {
-	for _, folder := range folders(t) {
-		out, err := kubectl("kustomize", folder)
-		if err != nil {
-			t.Errorf("%s: %v", folder, err)
-			continue
-		}
-		m, err := decode(strings.NewReader(string(out)))
-		if err != nil {
-			t.Fatal(err)
-		}
-		for i, obj := range m {
-			for _, later := range m[i:] {
-				if later.GetKind() == "Namespace" && later.GetName() == obj.GetNamespace() {
-					t.Errorf("%s: the %s %s comes before its namespace", folder, obj.GetKind(), obj.GetName())
-				}
-				if later.GetKind() == "CustomResourceDefinition" && obj.GetKind() == "ModuleSource" {
-					t.Errorf("%s: the ModuleSource %s comes before its CRD", folder, obj.GetName())
-				}
-			}
-		}
-	}
-}
-
 // Each folder that a document has kubectl apply is there, and the API server
 // takes what is in it.
 func TestDocumentedFoldersApply(t *testing.T) {

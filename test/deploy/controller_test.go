@@ -31,7 +31,9 @@ import (
 // controller is the Deployment's container, running.
 type controller struct {
 	*pod
+	name    string // of its Pod, where there is one
 	process *exec.Cmd
+	started time.Time
 	log     *logLines
 	ended   chan struct{} // closed at its end, and then problem is what it ended with
 	problem error
@@ -43,7 +45,7 @@ func start(t *testing.T, env ...string) *controller {
 	t.Helper()
 	awaitRights(t)
 	await(t, "ModuleSources are served", func() error { return kube.List(background, &v1alpha1.ModuleSourceList{}) })
-	c := launch(t, own, env...)
+	c := launch(t, own(), env...)
 	await(t, "the controller is ready", c.ready)
 	return c
 }
@@ -64,6 +66,7 @@ func launch(t *testing.T, of home, env ...string) *controller {
 	if err := c.process.Start(); err != nil {
 		t.Fatal(err)
 	}
+	c.started = time.Now()
 	go func() {
 		c.problem = c.process.Wait()
 		close(c.ended)
@@ -130,6 +133,8 @@ func (c *controller) end(t *testing.T) {
 func (c *controller) terminate(t *testing.T) {
 	t.Helper()
 	c.end(t)
+	used := c.process.ProcessState.UserTime() + c.process.ProcessState.SystemTime()
+	t.Logf("CPU of the controller at %s: %.1f s in %.0f s", c.ip, used.Seconds(), time.Since(c.started).Seconds())
 	c.log.check(t)
 	if found, err := os.ReadDir(c.process.Dir); err != nil || len(found) > 0 {
 		t.Errorf("expected nothing to be written outside of the volume, found %v, %v", found, err)

@@ -24,8 +24,13 @@ const (
 
 func deployment(t *testing.T) *appsv1.Deployment {
 	t.Helper()
+	return installed.deployment(t)
+}
+
+func (m manifests) deployment(t *testing.T) *appsv1.Deployment {
+	t.Helper()
 	d := &appsv1.Deployment{}
-	if err := installed.find("Deployment", name, d); err != nil {
+	if err := m.find("Deployment", name, d); err != nil {
 		t.Fatal(err)
 	}
 	if n := len(d.Spec.Template.Spec.Containers); n != 1 {
@@ -34,15 +39,16 @@ func deployment(t *testing.T) *appsv1.Deployment {
 	return d
 }
 
-// home is where a controller runs: whose Pod it is, and what this test adds to
-// its arguments.
+// home is where a controller runs: in which namespace, by which manifests, and
+// what a test adds to its arguments.
 type home struct {
 	namespace string
+	manifests manifests
 	args      []string
 }
 
-// own is the home that the manifests give it.
-var own = home{namespace: namespace}
+// own is the home that the install file gives it.
+func own() home { return home{namespace: namespace, manifests: installed} }
 
 // pod is what a kubelet makes of the Deployment's template on this machine.
 type pod struct {
@@ -59,7 +65,7 @@ type pod struct {
 
 func newPod(t *testing.T, of home) *pod {
 	t.Helper()
-	template := deployment(t).Spec.Template
+	template := of.manifests.deployment(t).Spec.Template
 	p := &pod{home: of, spec: &template.Spec, labels: template.Labels, container: &template.Spec.Containers[0], volume: t.TempDir()}
 	p.findAddress(t)
 	env := p.variables(t)

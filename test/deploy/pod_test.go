@@ -111,7 +111,7 @@ func TestNamespaceIsRestricted(t *testing.T) {
 // kernel counts and it does not.
 func TestMemoryLimitOfGoIsBelowTheContainers(t *testing.T) {
 	for limit, want := range map[string]string{"256Mi": "256000000", "1Gi": "1024000000", "300M": "287000000"} {
-		p := newPod(t, own)
+		p := newPod(t, own())
 		p.container = p.container.DeepCopy()
 		p.container.Resources.Limits[corev1.ResourceMemory] = resource.MustParse(limit)
 		found := p.variables(t)["GOMEMLIMIT"]

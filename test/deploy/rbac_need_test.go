@@ -100,9 +100,14 @@ func newTrial(t *testing.T, roles rights, taken string) *trial {
 	in := newNamespace(t)
 	w.labels = map[string]string{trialLabel: in}
 	grant(t, in, roles, taken)
-	// With lists, as from an API server without streaming lists.
-	c := launch(t, home{namespace: in, args: []string{"--watch-label-selector=" + trialLabel + "=" + in}}, "KUBE_FEATURE_WatchListClient=false")
-	return &trial{controller: c, t: t, w: w, keys: [2]*signing.Key{newKey(t), newKey(t)}}
+	return startTrial(t, w, home{namespace: in, manifests: installed, args: []string{"--watch-label-selector=" + trialLabel + "=" + in}})
+}
+
+// startTrial starts the controller. It lists before it watches, as with an API
+// server that has no streaming lists.
+func startTrial(t *testing.T, w *tenant, of home) *trial {
+	t.Helper()
+	return &trial{controller: launch(t, of, "KUBE_FEATURE_WatchListClient=false"), t: t, w: w, keys: [2]*signing.Key{newKey(t), newKey(t)}}
 }
 
 // grant gives a ServiceAccount in a namespace the rights of the roles but one,

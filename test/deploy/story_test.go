@@ -264,12 +264,16 @@ func reportMemory(t *testing.T, pod *controller, when string) {
 	if !found {
 		return
 	}
-	t.Logf("memory, %s: %s, at most %s", when, now.String(), most.String())
-	resources := pod.container.Resources
-	if request := resources.Requests.Memory(); now.Cmp(*request) > 0 {
-		t.Errorf("the controller takes %s of memory %s, more than the %s that the Deployment requests", now.String(), when, request)
+	var sources v1alpha1.ModuleSourceList
+	if err := kube.List(background, &sources); err != nil {
+		t.Fatal(err)
 	}
-	if limit := resources.Limits.Memory(); most.Cmp(*limit) > 0 {
-		t.Errorf("the controller took %s of memory, more than the limit, %s", most.String(), limit)
+	t.Logf("memory, %s, with %d ModuleSources: %d MiB, at most %d MiB", when, len(sources.Items), now.Value()>>20, most.Value()>>20)
+	resources := pod.container.Resources
+	if request := resources.Requests.Memory(); most.Cmp(*request) > 0 {
+		t.Errorf("the controller took %s of memory %s, more than the %s that the Deployment requests", most.String(), when, request)
+	}
+	if limit, request := resources.Limits.Memory(), resources.Requests.Memory(); limit.Value() < 2*request.Value() {
+		t.Errorf("expected the limit to leave as much again for hostile input, found %s of %s", request, limit)
 	}
 }
