@@ -46,6 +46,10 @@ controlplane: ## etcd, kube-apiserver and kubectl, once; prints their folder
 sigstore: ## a Sigstore and two releases of Cosign to test against, once; prints their folder
 	@hack/sigstore/build.sh
 
+.PHONY: prometheus
+prometheus: ## Prometheus and promtool to test the alerts and the dashboard with, once; prints their folder
+	@hack/prometheus/build.sh
+
 # Where they cannot be built, only the tests that need them are left out, unless
 # ASSAY_INTEROP=require.
 .PHONY: try-sigstore
@@ -54,7 +58,7 @@ try-sigstore:
 
 # The fuzz tests come first, so that the test runner's summary is last.
 .PHONY: test
-test: controlplane try-sigstore ## all tests, with the race detector where there is a C compiler, and each fuzz test for 300 inputs
+test: controlplane prometheus try-sigstore ## all tests, with the race detector where there is a C compiler, and each fuzz test for 300 inputs
 	@$(if $(RACE),,echo "no C compiler: testing without the race detector" >&2)
 	$(if $(RACE),CGO_ENABLED=1) hack/fuzz.sh 300x $(RACE)
 	$(if $(RACE),CGO_ENABLED=1) go test $(RACE) -timeout 30m ./...
@@ -95,6 +99,11 @@ dist/install.yaml: ## config/default as one file, with the image IMAGE:VERSION, 
 .PHONY: man
 man: build-assay ## man pages of the command line, in dist/man
 	rm -rf dist/man && bin/assay docs dist/man --format man
+
+.PHONY: alerts
+alerts: ## dist/alerts.yaml: the alerts as a rule file, for a Prometheus without its operator
+	@mkdir -p dist
+	go run ./hack/alerts > dist/alerts.yaml
 
 .PHONY: fmt
 fmt: ## gofmt

@@ -18,7 +18,7 @@ before=$(state)
 make --no-print-directory generate >&2
 [ "$before" = "$(state)" ] || { git --no-pager diff --stat >&2; complain "generated files were not up to date: commit what 'make generate' made"; }
 
-for module in . hack/tools hack/controlplane hack/sigstore; do
+for module in . hack/tools hack/controlplane hack/prometheus hack/sigstore; do
 	step "go mod tidy: $module"
 	(cd "$module" && go mod tidy -diff >&2) || complain "$module: run go mod tidy"
 	(cd "$module" && go mod verify >/dev/null) || complain "$module: a module is not what go.sum says"
