@@ -6,6 +6,9 @@ SHELL := bash
 TOOL := go tool -modfile=hack/tools/go.mod
 VERSION ?= $(shell git describe --tags --always --dirty 2>/dev/null || echo unknown)
 IMAGE ?= ghcr.io/assay-dev/assay-controller
+REVISION ?= $(shell git rev-parse HEAD 2>/dev/null || echo unknown)
+# Of all that is in the image: the commit's. https://reproducible-builds.org/specs/source-date-epoch/
+SOURCE_DATE_EPOCH ?= $(shell git log -1 --format=%ct 2>/dev/null || echo 0)
 LDFLAGS := -s -w -X main.version=$(VERSION)
 # One set of flags for everything but the race detector, so that dependencies
 # are compiled once.
@@ -31,6 +34,10 @@ build-assay:
 	@mkdir -p bin
 	go build -ldflags '$(LDFLAGS)' -o bin/assay ./cmd/assay
 	@ln -sf assay bin/kubectl-assay
+
+.PHONY: image
+image: ## the controller's image for linux/amd64 and linux/arm64 in dist/image, an OCI layout, without Docker; prints its digest
+	@go run ./hack/image build -version '$(VERSION)' -revision '$(REVISION)' -epoch '$(SOURCE_DATE_EPOCH)' dist/image
 
 .PHONY: run
 run: build-controller ## the whole system on loopback, with signed and unsigned modules; ONCE=1 exits when the table is complete

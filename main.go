@@ -13,6 +13,7 @@ import (
 
 	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
+	_ "golang.org/x/crypto/x509roots/fallback" // The image has no certificate authorities.
 	"k8s.io/klog/v2"
 	ctrl "sigs.k8s.io/controller-runtime"
 
