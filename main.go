@@ -7,11 +7,13 @@ import (
 	"errors"
 	"fmt"
 	"log/slog"
+	"net"
+	"net/netip"
 	"os"
 	"runtime/debug"
 	"slices"
+	"strconv"
 
-	"github.com/go-logr/logr"
 	"github.com/spf13/pflag"
 	_ "golang.org/x/crypto/x509roots/fallback" // The image has no certificate authorities.
 	"k8s.io/klog/v2"
@@ -46,7 +48,8 @@ func run(ctx context.Context, args []string) error {
 		fmt.Println("assay-controller", versionText())
 		return nil
 	}
-	log, err := logger(f.logLevel, f.logFormat)
+	var level slog.LevelVar
+	log, err := logger(f.logLevel, f.logFormat, &level)
 	if err != nil {
 		return err
 	}
@@ -67,20 +70,25 @@ func run(ctx context.Context, args []string) error {
 	f.options.Version = versionText()
 	f.options.UserAgent = "assay-controller/" + versionText()
 	log.Info("starting", "version", versionText())
+	if f.logLevelFile != "" {
+		go followLevel(ctx, f.logLevelFile, &level, log)
+	}
 	return controllers.Run(ctx, kubeconfig, f.options)
 }
 
 type flags struct {
-	options   controllers.Options
-	kubeQPS   float32
-	kubeBurst int
-	logLevel  string
-	logFormat string
-	version   bool
-	tufRoot   string
-	dialAllow []string
-	podIP     string
-	otlp      string
+	options      controllers.Options
+	kubeQPS      float32
+	kubeBurst    int
+	logLevel     string
+	logFormat    string
+	logLevelFile string
+	pprofAddr    string
+	version      bool
+	tufRoot      string
+	dialAllow    []string
+	podIP        string
+	otlp         string
 }
 
 func parse(args []string) (*flags, error) {
@@ -110,6 +118,8 @@ func (f *flags) set() *pflag.FlagSet {
 	s.Int64Var(&o.ArtifactLimits.Ratio, "artifact-max-ratio", controllers.DefaultArtifactLimits.Ratio, "most uncompressed bytes for each compressed byte of a layer")
 	s.StringVar(&o.MetricsAddr, "metrics-addr", ":8080", "address of the Prometheus metrics; 0 for none")
 	s.StringVar(&o.HealthAddr, "health-addr", ":8081", "address of /healthz and /readyz; 0 for none")
+	s.StringVar(&f.pprofAddr, "pprof-addr", "", "address of Go's profiles, a port of loopback such as 6060, for kubectl port-forward; they tell much of what is in memory and must not be exposed. Default: none")
+	s.StringVar(&o.EventsAddr, "events-addr", "", "URL of Flux's notification-controller, which is told of every transition; default: none")
 	s.BoolVar(&o.LeaderElect, "leader-elect", false, "run only while holding a Lease, so that one of several replicas works")
 	s.StringVar(&o.LeaderElectionNamespace, "leader-election-namespace", "", "namespace of the Lease; default: the Pod's own")
 	s.StringSliceVar(&o.WatchNamespaces, "watch-namespaces", nil, "namespaces to watch, separated by commas; default: all")
@@ -126,6 +136,7 @@ func (f *flags) set() *pflag.FlagSet {
 	s.Float32Var(&f.kubeQPS, "kube-api-qps", 50, "requests a second to the API server, on average")
 	s.IntVar(&f.kubeBurst, "kube-api-burst", 100, "requests to the API server at once")
 	s.StringVar(&f.logLevel, "log-level", "info", "least level to log: debug, info, warn, error")
+	s.StringVar(&f.logLevelFile, "log-level-file", "", "file with another level, such as a mounted ConfigMap's, which is read every few seconds; --log-level counts while it is not there")
 	s.StringVar(&f.logFormat, "log-format", "json", "format of the log: json, text")
 	s.BoolVar(&f.version, "version", false, "print the version and exit")
 	return s
@@ -166,6 +177,16 @@ func (f *flags) validate() error {
 			errs = append(errs, fmt.Errorf("--pod-ip: %w", err))
 		}
 	}
+	if f.pprofAddr != "" {
+		if o.PprofAddr, err = loopback(f.pprofAddr); err != nil {
+			errs = append(errs, fmt.Errorf("--pprof-addr: %w", err))
+		}
+	}
+	if o.EventsAddr != "" {
+		if err := controllers.CheckEventsAddr(o.EventsAddr); err != nil {
+			errs = append(errs, fmt.Errorf("--events-addr: %w", err))
+		}
+	}
 	if f.otlp != "" {
 		if o.OTLPEndpoint, err = tracing.ParseEndpoint(f.otlp); err != nil {
 			errs = append(errs, fmt.Errorf("--otlp-endpoint: %w", err))
@@ -184,20 +205,23 @@ func (f *flags) validate() error {
 	return errors.Join(errs...)
 }
 
-func logger(level, format string) (logr.Logger, error) {
-	var l slog.Level
-	if err := l.UnmarshalText([]byte(level)); err != nil {
-		return logr.Logger{}, fmt.Errorf("--log-level: expected debug, info, warn or error, found %q", level)
+// loopback reads "<port>", ":<port>" or "<loopback address>:<port>". Nothing else
+// is accepted: kubectl port-forward gets there.
+func loopback(text string) (string, error) {
+	host, port, err := net.SplitHostPort(text)
+	if err != nil {
+		host, port = "", text
 	}
-	options := &slog.HandlerOptions{Level: l}
-	switch format {
-	case "json":
-		return logr.FromSlogHandler(slog.NewJSONHandler(os.Stderr, options)), nil
-	case "text":
-		return logr.FromSlogHandler(slog.NewTextHandler(os.Stderr, options)), nil
-	default:
-		return logr.Logger{}, fmt.Errorf("--log-format: expected json or text, found %q", format)
+	if n, err := strconv.ParseUint(port, 10, 16); err != nil || n == 0 {
+		return "", fmt.Errorf("expected a port, or a loopback address and a port, found %q", text)
 	}
+	if host == "" {
+		host = "127.0.0.1"
+	}
+	if ip, err := netip.ParseAddr(host); err != nil || !ip.IsLoopback() {
+		return "", fmt.Errorf("expected a port, or a loopback address and a port, found %q", text)
+	}
+	return net.JoinHostPort(host, port), nil
 }
 
 func versionText() string {

@@ -1,6 +1,7 @@
 package main
 
 import (
+	"log/slog"
 	"os"
 	"regexp"
 	"slices"
@@ -34,7 +35,7 @@ func TestFlagsAreDocumented(t *testing.T) {
 	inWords := map[string]string{
 		"pod-ip": "none", "storage-adv-addr": "host name and port", "leader-election-namespace": "the Pod's",
 		"watch-namespaces": "all", "watch-label-selector": "all", "artifact-retention": "10m",
-		"trusted-root": "none", "dial-allow": "none", "otlp-endpoint": "none", "tuf-mirror": "Sigstore's", "tuf-root": "Sigstore's",
+		"trusted-root": "none", "events-addr": "none", "pprof-addr": "none", "log-level-file": "none", "dial-allow": "none", "otlp-endpoint": "none", "tuf-mirror": "Sigstore's", "tuf-root": "Sigstore's",
 	}
 	found := map[string]string{}
 	(&flags{}).set().VisitAll(func(f *pflag.Flag) {
@@ -64,6 +65,11 @@ func TestFlagsThatAreRefused(t *testing.T) {
 		"no address of a Pod": {[]string{"--pod-ip=$(POD_IP)"}, `--pod-ip: expected an IP address, found "$(POD_IP)"`},
 		"everybody's address": {[]string{"--pod-ip=::"}, `--pod-ip: expected the address of one host, found "::"`},
 		"an address's zone":   {[]string{"--pod-ip=fe80::1%eth0"}, `--pod-ip: expected the address of one host, found "fe80::1%eth0"`},
+		"profiles for all":    {[]string{"--pprof-addr=0.0.0.0:6060"}, `--pprof-addr: expected a port, or a loopback address and a port, found "0.0.0.0:6060"`},
+		"profiles by a name":  {[]string{"--pprof-addr=localhost:6060"}, "--pprof-addr: expected a port"},
+		"profiles at no port": {[]string{"--pprof-addr=127.0.0.1:0"}, "--pprof-addr: expected a port"},
+		"events to no URL":    {[]string{"--events-addr=notification-controller:80"}, "--events-addr: expected an http or https URL"},
+		"events by a user":    {[]string{"--events-addr=http://u:p@host/"}, "--events-addr: expected an http or https URL"},
 		"an empty namespace":  {[]string{"--watch-namespaces=a,"}, "--watch-namespaces: expected names, found an empty one"},
 		"no collector":        {[]string{"--otlp-endpoint=collector:4318"}, "--otlp-endpoint: expected http://"},
 		"a password":          {[]string{"--otlp-endpoint=http://u:p@collector"}, "--otlp-endpoint: expected http://"},
@@ -82,12 +88,23 @@ func TestFlagsThatAreRefused(t *testing.T) {
 
 func TestLoggerRefusesUnknownSettings(t *testing.T) {
 	for _, c := range [][2]string{{"loud", "json"}, {"info", "xml"}} {
-		if _, err := logger(c[0], c[1]); err == nil {
+		if _, err := logger(c[0], c[1], &slog.LevelVar{}); err == nil {
 			t.Errorf("--log-level=%s --log-format=%s: expected an error, found none", c[0], c[1])
 		}
 	}
 	levels := []string{"debug", "info", "warn", "error"}
-	if slices.ContainsFunc(levels, func(l string) bool { _, err := logger(l, "text"); return err != nil }) {
+	if slices.ContainsFunc(levels, func(l string) bool { _, err := logger(l, "text", &slog.LevelVar{}); return err != nil }) {
 		t.Errorf("expected %v to be accepted", levels)
+	}
+}
+
+func TestPprofIsOnLoopback(t *testing.T) {
+	for text, want := range map[string]string{
+		"6060": "127.0.0.1:6060", ":6060": "127.0.0.1:6060", "127.0.0.1:6060": "127.0.0.1:6060", "127.0.0.2:1": "127.0.0.2:1", "[::1]:6060": "[::1]:6060",
+	} {
+		f, err := parse([]string{"--pprof-addr", text})
+		if err != nil || f.options.PprofAddr != want {
+			t.Errorf("%s: expected %s, found %s, %v", text, want, f.options.PprofAddr, err)
+		}
 	}
 }

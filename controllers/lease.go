@@ -114,6 +114,9 @@ func checkPodIP(ip netip.Addr) error {
 type watchedLock struct {
 	*resourcelock.LeaseLock
 	holder *holder
+	// beforeRelease is called when the Lease is given up, before it is: all that
+	// it guards has ended, and another begins once it is.
+	beforeRelease func()
 }
 
 func (l *watchedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
@@ -136,6 +139,9 @@ func (l *watchedLock) Create(ctx context.Context, record resourcelock.LeaderElec
 }
 
 func (l *watchedLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
+	if record.HolderIdentity == "" && l.beforeRelease != nil {
+		l.beforeRelease()
+	}
 	err := l.LeaseLock.Update(ctx, record)
 	if err == nil {
 		l.holder.saw(record)

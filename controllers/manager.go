@@ -10,6 +10,7 @@ import (
 	"net/netip"
 	"net/url"
 	"os"
+	"slices"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -60,9 +61,13 @@ type Options struct {
 	StorageAdvAddr string
 	// PodIP is the address at which other replicas reach this one's artifact
 	// server; the zero value for none. It is written into the Lease.
-	PodIP                    netip.Addr
-	MetricsAddr              string
-	HealthAddr               string
+	PodIP       netip.Addr
+	MetricsAddr string
+	HealthAddr  string
+	// PprofAddr is where profiles are served; empty for nowhere.
+	PprofAddr string
+	// EventsAddr is the URL of Flux's notification-controller; empty for none.
+	EventsAddr               string
 	LeaderElect              bool
 	LeaderElectionNamespace  string
 	WatchNamespaces          []string
@@ -125,9 +130,22 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		return fmt.Errorf("--storage-addr %q: %w", o.StorageAddr, err)
 	}
 	defer server.Listener.Close() // Closed already where it was served.
-	mgr, err := newElectedManager(kubeconfig, server, o)
+	mgr, lock, err := newElectedManager(kubeconfig, server, o)
 	if err != nil {
 		return err
+	}
+	teller, counts, err := newTeller(mgr, o)
+	if err != nil {
+		return err
+	}
+	flush := func() {
+		within, cancel := context.WithTimeout(context.Background(), flushTimeout)
+		defer cancel()
+		teller.Close(within)
+	}
+	defer flush()
+	if lock != nil {
+		lock.beforeRelease = flush
 	}
 	damaged := make(chan event.GenericEvent, 1024)
 	store, err := artifact.NewStore(artifact.Options{
@@ -155,7 +173,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 		return err
 	}
 
-	for _, c := range append(m.Collectors(), root.Collectors()...) {
+	for _, c := range slices.Concat(m.Collectors(), root.Collectors(), counts) {
 		if err := o.Registerer.Register(c); err != nil {
 			return fmt.Errorf("registering metrics: %w", err)
 		}
@@ -164,7 +182,7 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	reconciler := &ModuleSourceReconciler{
 		Client: mgr.GetClient(),
 		Live:   mgr.GetAPIReader(),
-		Events: mgr.GetEventRecorder("assay-controller"),
+		Teller: teller,
 		Syncer: &source.Syncer{
 			Pool: pool, Store: store, Slots: source.NewSlots(o.Concurrent), MaxLayerBytes: o.ArtifactLimits.ArchiveBytes, Begin: work.step, Now: o.Now,
 		},
@@ -183,17 +201,18 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err := reconciler.SetupWithManager(ctx, mgr, o.Concurrent); err != nil {
 		return err
 	}
-	if err := addRunnables(mgr, store, server, root, o); err != nil {
+	if err := addRunnables(mgr, store, root, o); err != nil {
 		return err
 	}
-	return mgr.Start(ctx)
+	return start(ctx, mgr, server, flush)
 }
 
 // newElectedManager is newManager with a Lease, where one is asked for, that
 // tells the server who publishes.
-func newElectedManager(kubeconfig *rest.Config, server *artifact.Server, o Options) (manager.Manager, error) {
+func newElectedManager(kubeconfig *rest.Config, server *artifact.Server, o Options) (manager.Manager, *watchedLock, error) {
 	if !o.LeaderElect {
-		return newManager(kubeconfig, nil, o)
+		mgr, err := newManager(kubeconfig, nil, o)
+		return mgr, nil, err
 	}
 	address := netip.AddrPort{}
 	if listened, ok := server.Listener.Addr().(*net.TCPAddr); ok && o.PodIP.IsValid() {
@@ -201,11 +220,11 @@ func newElectedManager(kubeconfig *rest.Config, server *artifact.Server, o Optio
 	}
 	lock, err := newLock(kubeconfig, o.LeaderElectionNamespace, address, o.Now)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	mgr, err := newManager(kubeconfig, lock, o)
 	if err != nil {
-		return nil, err
+		return nil, nil, err
 	}
 	// Leader election speaks the old API of events, like controller-runtime's lock.
 	lock.LockConfig.EventRecorder = mgr.GetEventRecorderFor(leaderElectionID) //nolint:staticcheck // The new one does not fit the lock.
@@ -218,7 +237,7 @@ func newElectedManager(kubeconfig *rest.Config, server *artifact.Server, o Optio
 		}
 	}
 	server.Leader = lock.holder.address
-	return mgr, nil
+	return mgr, lock, nil
 }
 
 // newManager makes the manager; lock is nil for none.
@@ -253,6 +272,8 @@ func newManager(kubeconfig *rest.Config, lock resourcelock.Interface, o Options)
 		RenewDeadline:                       &renewDeadline,
 		RetryPeriod:                         &retryPeriod,
 		LeaderElectionReleaseOnCancel:       true,
+		GracefulShutdownTimeout:             &workGrace,
+		PprofBindAddress:                    o.PprofAddr,
 	})
 }
 
@@ -278,13 +299,12 @@ func listen(server *artifact.Server, advertised string) (string, error) {
 	return "http://" + advertised, nil
 }
 
-func addRunnables(mgr manager.Manager, store *artifact.Store, server *artifact.Server, root *trust.Source, o Options) error {
+func addRunnables(mgr manager.Manager, store *artifact.Store, root *trust.Source, o Options) error {
 	namespace := ""
 	if len(o.WatchNamespaces) > 0 {
 		namespace = o.WatchNamespaces[0]
 	}
 	return errors.Join(
-		mgr.Add(everywhere(server.Start)),
 		mgr.Add(everywhere(root.Start)),
 		mgr.Add(manager.RunnableFunc(store.Run)),
 		mgr.Add(manager.RunnableFunc(func(ctx context.Context) error { return sweep(ctx, mgr, store, o.Log) })),

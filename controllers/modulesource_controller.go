@@ -21,10 +21,10 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
-	"sigs.k8s.io/controller-runtime/pkg/recorder"
 	ctrlsource "sigs.k8s.io/controller-runtime/pkg/source"
 
 	"github.com/assay-dev/assay/api/v1alpha1"
+	"github.com/assay-dev/assay/controllers/announce"
 	"github.com/assay-dev/assay/internal/artifact"
 	"github.com/assay-dev/assay/internal/registry"
 	"github.com/assay-dev/assay/internal/source"
@@ -44,8 +44,8 @@ type ModuleSourceReconciler struct {
 	// Live reads past the cache: Secrets and ConfigMaps, which are not kept in
 	// memory, and a ModuleSource after a conflict.
 	Live client.Reader
-	// Events tells people about transitions.
-	Events recorder.EventRecorder
+	// Teller tells people about transitions.
+	Teller *announce.Teller
 	// Syncer does the work.
 	Syncer *source.Syncer
 	// Metrics counts it, and Tracer traces it.

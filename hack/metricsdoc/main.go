@@ -7,12 +7,15 @@ import (
 	"fmt"
 	"os"
 	"regexp"
+	"slices"
 	"strconv"
 	"strings"
 
+	"github.com/go-logr/logr"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/assay-dev/assay/controllers"
+	"github.com/assay-dev/assay/controllers/announce"
 	"github.com/assay-dev/assay/internal/trust"
 )
 
@@ -50,7 +53,11 @@ func described() ([]metric, error) {
 	if err != nil {
 		return nil, err
 	}
-	collectors := append(controllers.NewMetrics(controllers.MetricsOptions{}).Collectors(), root.Collectors()...)
+	notifier, err := announce.NewNotifier("http://notification-controller/", "", logr.Discard())
+	if err != nil {
+		return nil, err
+	}
+	collectors := slices.Concat(controllers.NewMetrics(controllers.MetricsOptions{}).Collectors(), root.Collectors(), []prometheus.Collector{notifier.Collector()})
 	var all []metric
 	for _, c := range collectors {
 		descs := make(chan *prometheus.Desc, 64)

@@ -37,4 +37,5 @@ var rows = map[string]row{
 	"assay_trusted_root_age_seconds":                                 {"gauge", one},
 	"assay_trusted_root_expiry_timestamp_seconds":                    {"gauge", one},
 	"assay_trusted_root_refresh_failures_total":                      {"counter", one},
+	"assay_notifications_total":                                      {"counter", "3"},
 }

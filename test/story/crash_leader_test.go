@@ -20,6 +20,7 @@ type pair struct {
 	hosts  [2]string
 	disks  [2]string
 	procs  [2]*process
+	args   []string // more of them
 }
 
 func newPair(t *testing.T, shared bool) *pair {
@@ -40,9 +41,9 @@ func newPair(t *testing.T, shared bool) *pair {
 func (p *pair) start(i int) {
 	p.t.Helper()
 	config := []*apiProxy{p.api, p.second}[i].kubeconfig(p.t)
-	p.procs[i] = startProcess(p.t, config, "--storage-path", p.disks[i], "--storage-addr", p.hosts[i], "--metrics-addr", "0", "--health-addr", "0",
+	p.procs[i] = startProcess(p.t, config, append([]string{"--storage-path", p.disks[i], "--storage-addr", p.hosts[i], "--metrics-addr", "0", "--health-addr", "0",
 		"--watch-namespaces", p.namespace, "--artifact-retention", "1h", "--log-format", "text",
-		"--leader-elect", "--leader-election-namespace", p.namespace, "--pod-ip", "127.0.0.1")
+		"--leader-elect", "--leader-election-namespace", p.namespace, "--pod-ip", "127.0.0.1"}, p.args...)...)
 }
 
 // reached waits until the status names that version, with an address of that
