@@ -90,6 +90,10 @@ func (p *parser) document(d document) {
 // object takes an object, if it is of a kind that is looked at. What is in it is
 // read as kubectl reads it, so that a plain yes is what it is there.
 func (p *parser) object(d document, node *yaml.Node) {
+	if line := joined(node); line > 0 {
+		p.problem(d.offset+line, "expected each object in a document of its own, found another kind after that of a ModuleSource: write --- between them")
+		return
+	}
 	o := &Object{node: node, offset: d.offset, Position: Position{File: p.file}}
 	text, err := kyaml.YAMLToJSON(d.text)
 	if err == nil {
@@ -106,6 +110,22 @@ func (p *parser) object(d document, node *yaml.Node) {
 		return
 	}
 	p.take(o, kind, isList(o.text("apiVersion"), kind), maxListDepth)
+}
+
+// joined is the line of the kind that stands after that of a ModuleSource in one
+// document, which is the text of several objects without a separator; 0 for none.
+// kubectl takes the last kind, and nobody would check the ModuleSource.
+func joined(node *yaml.Node) int {
+	line, source := 0, false
+	for i := 0; i+1 < len(node.Content); i += 2 {
+		if key, value := node.Content[i], node.Content[i+1]; key.Value == "kind" {
+			source = source || value.Value == v1alpha1.ModuleSourceKind
+			if line = 0; source && value.Value != v1alpha1.ModuleSourceKind {
+				line = key.Line
+			}
+		}
+	}
+	return line
 }
 
 // isWanted reports whether objects of a kind are looked at. What kind it is, is

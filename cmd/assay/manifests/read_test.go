@@ -70,6 +70,7 @@ func TestDocuments(t *testing.T) {
 		"empty list":                  {"apiVersion: v1\nkind: List\nitems: []\n", nil},
 		"alias as an item":            {"apiVersion: v1\nkind: List\nx: &x\n  " + strings.ReplaceAll(strings.TrimSpace(a), "\n", "\n  ") + "\nitems: [*x]\n", []string{"ModuleSource a 3:4"}},
 		"a kind that stands twice":    {"apiVersion: v1\nkind: Service\n" + a, []string{"ModuleSource a 1:1"}},
+		"a ModuleSource joined":       {a + "apiVersion: v1\nkind: ConfigMap\n", []string{"5: expected each object in a document of its own, found another kind after that of a ModuleSource: write --- between them"}},
 		"a kind behind an alias":      {"x: [&k kind, &v apiVersion]\n*v : source.assay.dev/v1alpha1\n*k : ModuleSource\nmetadata: {name: a}\n", []string{"ModuleSource a 1:1"}},
 		"a kind in base64":            {"apiVersion: !!binary c291cmNlLmFzc2F5LmRldi92MWFscGhhMQ==\nkind: !!binary TW9kdWxlU291cmNl\nmetadata: {name: a}\n", []string{"ModuleSource a 1:1"}},
 		"an alias of what is missing": {header + "metadata: *x\n", []string{"1: expected YAML or JSON: unknown anchor 'x' referenced"}},
