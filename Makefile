@@ -39,6 +39,19 @@ build-assay:
 image: ## the controller's image for linux/amd64 and linux/arm64 in dist/image, an OCI layout, without Docker; prints its digest
 	@go run ./hack/image build -version '$(VERSION)' -revision '$(REVISION)' -epoch '$(SOURCE_DATE_EPOCH)' dist/image
 
+.PHONY: sbom
+sbom: image ## the modules that the image's program is built of, in dist/sbom.cdx.json (CycloneDX), read from the program
+	@go run ./hack/image program dist/image linux/amd64 dist/assay-controller >/dev/null
+	@go tool -modfile=hack/release/go.mod cyclonedx-gomod bin -json -std -noserial -notimestamp -version '$(VERSION)' -output dist/sbom.cdx.json dist/assay-controller
+
+PLATFORMS ?= linux/amd64 linux/arm64 darwin/amd64 darwin/arm64
+.PHONY: binaries
+binaries: ## the command line for PLATFORMS, in dist/release
+	@rm -rf dist/release && mkdir -p dist/release
+	@for platform in $(PLATFORMS); do \
+		GOOS=$${platform%/*} GOARCH=$${platform#*/} go build -ldflags '$(LDFLAGS)' -o "dist/release/assay_$${platform%/*}_$${platform#*/}" ./cmd/assay; \
+	done
+
 .PHONY: run
 run: build-controller ## the whole system on loopback, with signed and unsigned modules; ONCE=1 exits when the table is complete
 	@mkdir -p bin

@@ -18,7 +18,7 @@ before=$(state)
 make --no-print-directory generate >&2
 [ "$before" = "$(state)" ] || { git --no-pager diff --stat >&2; complain "generated files were not up to date: commit what 'make generate' made"; }
 
-for module in . hack/tools hack/controlplane hack/prometheus hack/sigstore; do
+for module in . hack/tools hack/controlplane hack/prometheus hack/sigstore hack/release; do
 	step "go mod tidy: $module"
 	(cd "$module" && go mod tidy -diff >&2) || complain "$module: run go mod tidy"
 	(cd "$module" && go mod verify >/dev/null) || complain "$module: a module is not what go.sum says"
@@ -26,6 +26,9 @@ done
 
 step "CRD against the last release"
 go run ./hack/crdcompat || complain "the CRD breaks what the last release accepted"
+
+step "actionlint"
+go tool -modfile=hack/release/go.mod actionlint .github/workflows/*.yaml docs/ci/github-*.yaml || complain "actionlint"
 
 step "gofmt"
 unformatted=$(git ls-files '*.go' | xargs gofmt -l)

@@ -70,12 +70,13 @@ func snippet(t *testing.T, name string, into any, expressions ...string) {
 // and an environment of its own.
 type runner struct {
 	folder string
+	bin    string // in its PATH
 	env    []string
 }
 
 // newRunner makes a runner whose assay is the real one, told where the Sigstore
-// and the registry of the test are; go and docker only say what they are called
-// with.
+// and the registry of the test are; go, docker and gh only say what they are
+// called with.
 func newRunner(t *testing.T, env ...string) runner {
 	t.Helper()
 	folder, bin, home := t.TempDir(), t.TempDir(), t.TempDir()
@@ -83,12 +84,14 @@ func newRunner(t *testing.T, env ...string) runner {
 		"push":   fmt.Sprintf("--insecure --allow-insecure-credentials --signing-config %s --signature-format bundle --trusted-root %s", config(t, sigstored.Services{Rekor2: true, TSA: true}), stack.TrustedRoot),
 		"verify": fmt.Sprintf("--trusted-root %s --dial-allow 127.0.0.0/8", stack.TrustedRoot),
 	}
+	told["sign"] = told["push"]
 	script := "#!/bin/sh\nset -eu\ncase \"$1\" in\n"
 	for command, flags := range told {
 		script += fmt.Sprintf("%s) exec %s \"$@\" %s;;\n", command, program, flags)
 	}
 	for name, content := range map[string]string{
 		"assay": script + "esac\n", "go": "#!/bin/sh\necho \"called: go $*\"\n", "docker": "#!/bin/sh\ncat >/dev/null\necho \"called: docker $*\"\n",
+		"gh": "#!/bin/sh\necho \"called: gh $*\"\n",
 	} {
 		if err := os.WriteFile(filepath.Join(bin, name), []byte(content), 0o700); err != nil {
 			t.Fatal(err)
@@ -97,7 +100,7 @@ func newRunner(t *testing.T, env ...string) runner {
 	for name, content := range fixtures.Module() {
 		writeFile(t, filepath.Join(folder, "module", name), content)
 	}
-	return runner{folder: folder, env: append([]string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + home, "CI=true"}, env...)}
+	return runner{folder: folder, bin: bin, env: append([]string{"PATH=" + bin + ":/usr/bin:/bin", "HOME=" + home, "CI=true"}, env...)}
 }
 
 func writeFile(t *testing.T, path, content string) {
