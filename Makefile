@@ -125,6 +125,10 @@ alerts: ## dist/alerts.yaml: the alerts as a rule file, for a Prometheus without
 	@mkdir -p dist
 	go run ./hack/alerts > dist/alerts.yaml
 
+.PHONY: dashboard
+dashboard: controlplane prometheus ## docs/dashboard.svg: the panels of the dashboard, drawn from a run
+	go test ./test/monitoring -run 'TestDashboard$$' -count=1 -args -picture $(CURDIR)/docs/dashboard.svg
+
 .PHONY: fmt
 fmt: ## gofmt
 	gofmt -w $$(git ls-files '*.go')
