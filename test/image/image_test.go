@@ -30,7 +30,7 @@ import (
 // entry is a file of an image, without its content.
 type entry struct {
 	Mode     int64
-	Uid, Gid int
+	UID, GID int
 	Type     byte
 }
 

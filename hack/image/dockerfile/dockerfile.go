@@ -65,12 +65,12 @@ func parse(text string) ([2][]Instruction, error) {
 		}
 		last := len(stages) - 1
 		if last < 0 {
-			return [2][]Instruction{}, fmt.Errorf("Dockerfile: expected FROM first, found %s", name)
+			return [2][]Instruction{}, fmt.Errorf("the Dockerfile: expected FROM first, found %s", name)
 		}
 		stages[last] = append(stages[last], Instruction{name, strings.TrimSpace(args)})
 	}
 	if len(stages) != 2 {
-		return [2][]Instruction{}, fmt.Errorf("Dockerfile: expected 2 stages, found %d", len(stages))
+		return [2][]Instruction{}, fmt.Errorf("the Dockerfile: expected 2 stages, found %d", len(stages))
 	}
 	return [2][]Instruction(stages), nil
 }
@@ -106,13 +106,13 @@ func (r *Recipe) compile() (command string, err error) {
 		}
 	}
 	if command == "" {
-		return "", fmt.Errorf("Dockerfile: expected a RUN that makes the program, found none")
+		return "", fmt.Errorf("the Dockerfile: expected a RUN that makes the program, found none")
 	}
 	return command, nil
 }
 
 func unknown(i Instruction) error {
-	return fmt.Errorf("Dockerfile: %s %s: hack/image does not know that: teach it, or the two images differ", i.Name, i.Args)
+	return fmt.Errorf("the Dockerfile: %s %s: hack/image does not know that: teach it, or the two images differ", i.Name, i.Args)
 }
 
 // workdir is where the first stage runs.
@@ -207,7 +207,7 @@ func (s *shipped) label(i Instruction, args Args, declared map[string]bool) erro
 			name := strings.Trim(reference, "${}")
 			value, known := values[name]
 			if !known || !declared[name] {
-				missing = fmt.Errorf("Dockerfile: LABEL %s: expected ARG %s before it, and a value, found none", m[1], name)
+				missing = fmt.Errorf("the Dockerfile: LABEL %s: expected ARG %s before it, and a value, found none", m[1], name)
 			}
 			return value
 		})

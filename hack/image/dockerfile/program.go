@@ -57,5 +57,5 @@ func (r *Recipe) Program(ctx context.Context, folder string, platform v1.Platfor
 			return filepath.Join(folder, f.from), nil
 		}
 	}
-	return "", fmt.Errorf("Dockerfile: expected COPY --from=build, found none")
+	return "", fmt.Errorf("the Dockerfile: expected COPY --from=build, found none")
 }
