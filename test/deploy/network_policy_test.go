@@ -228,6 +228,9 @@ func TestNetworkPolicyLetsOut(t *testing.T) {
 			"mail":                                  {outside("203.0.113.7"), tcp, 25, false},
 			"another replica's artifacts":           {replica, tcp, 9090, true},
 			"another replica's metrics":             {replica, tcp, 8080, false},
+			"Flux's notification-controller":        {pods("flux-system", "pod:app=notification-controller"), tcp, 9090, true},
+			"Flux's source-controller":              {pods("flux-system", "pod:app=source-controller"), tcp, 9090, false},
+			"one of that name elsewhere":            {pods("apps", "pod:app=notification-controller"), tcp, 9090, false},
 			"9090 elsewhere":                        {pods("apps"), tcp, 9090, false},
 		} {
 			if found := plugin.letsOut(t, tc.to, tc.protocol, tc.port); found != tc.want {

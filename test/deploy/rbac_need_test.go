@@ -26,9 +26,9 @@ import (
 
 // neededFor names the first step that cannot be taken without a right.
 var neededFor = map[string]string{
-	everywhere + ": list modulesources.source.assay.dev":         "it is ready",
-	everywhere + ": list secrets":                                "a source by a Secret is verified",
-	everywhere + ": list configmaps":                             "a source by a Secret is verified",
+	everywhere + ": list modulesources.source.assay.dev":         "it holds the Lease",
+	everywhere + ": list secrets":                                "it is ready",
+	everywhere + ": list configmaps":                             "it is ready",
 	namespace + ": get leases.coordination.k8s.io":               "it holds the Lease",
 	namespace + ": create leases.coordination.k8s.io":            "it holds the Lease",
 	namespace + ": update leases.coordination.k8s.io":            "it keeps the Lease",
@@ -155,10 +155,11 @@ func (c *trial) run() (failed string, err error) {
 		name string
 		take func() error
 	}{
-		{"it is ready", func() error { return c.until(c.ready) }},
 		{"it holds the Lease", c.holdsTheLease},
 		{"it keeps the Lease", c.keepsTheLease},
 		{"an event says who leads", c.saysWhoLeads},
+		// By now it looks at everything that it watches.
+		{"it is ready", func() error { return c.until(c.ready) }},
 		{"a source by a Secret is verified", c.verifiesBySecret},
 		{"a source by a ConfigMap is verified", c.verifiesByConfigMap},
 		{"an event says that it is", c.saysThatItIsVerified},

@@ -195,8 +195,8 @@ func servesMetrics(t *testing.T, pod *controller, w *tenant) {
 		t.Fatal(err)
 	}
 	for _, want := range []string{
-		`assay_modulesource_condition\{name="secret",namespace="` + w.namespace + `",status="True",type="Verified"\} 1`,
-		`assay_modulesource_condition\{name="unsigned",namespace="` + w.namespace + `",status="False",type="Verified"\} 1`,
+		`assay_modulesource_condition\{name="secret",namespace="` + w.namespace + `",reason="SignatureVerified",status="True",type="Verified"\} 1`,
+		`assay_modulesource_condition\{name="unsigned",namespace="` + w.namespace + `",reason="NoSignature",status="False",type="Verified"\} 1`,
 		`assay_verifications_total\{reason="SignatureVerified",result="verified"\} [1-9]`,
 		`assay_verifications_total\{reason="NoSignature",result="refused"\} [1-9]`,
 	} {
