@@ -113,7 +113,6 @@ func wantVariables(t *testing.T, p *prometheus, d Dashboard) {
 
 // elsewhere are metrics that this run has no cause to show.
 var elsewhere = []string{
-	"assay_notifications_total",                   // needs --events-addr
 	"assay_trusted_root_expiry_timestamp_seconds", // a file does not expire
 }
 

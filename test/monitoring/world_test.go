@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"io"
 	"net/http"
+	"net/http/httptest"
 	"net/netip"
 	"os"
 	"os/exec"
@@ -49,6 +50,8 @@ type world struct {
 	trustedRoot string
 	// good answers, busy says 429, broken 503, and moody is good at first.
 	good, busy, broken, moody *registry.Server
+	// events stands for Flux's notification-controller.
+	events *httptest.Server
 }
 
 func newWorld(t *testing.T) *world {
@@ -77,6 +80,8 @@ func newWorld(t *testing.T) *world {
 		w.must(err)
 		t.Cleanup(func() { _ = (*server).Close() })
 	}
+	w.events = httptest.NewServer(http.HandlerFunc(func(http.ResponseWriter, *http.Request) {}))
+	t.Cleanup(w.events.Close)
 	w.busy.Intercept(registry.Respond(http.StatusTooManyRequests, nil, nil))
 	w.broken.Intercept(registry.Respond(http.StatusServiceUnavailable, nil, nil))
 	w.must(w.kube.Create(background, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: appsNamespace}}))
@@ -216,7 +221,7 @@ func (w *world) replica(binary, metrics string) {
 	w.must(err)
 	defer log.Close()
 	cmd := exec.Command(binary, "--leader-elect", "--leader-election-namespace", appsNamespace, "--storage-path", filepath.Join(folder, "data"), "--storage-addr", "127.0.0.1:0",
-		"--metrics-addr", metrics, "--health-addr", "0", "--dial-allow", "127.0.0.0/8,::1/128", "--trusted-root", w.trustedRoot)
+		"--metrics-addr", metrics, "--health-addr", "0", "--dial-allow", "127.0.0.0/8,::1/128", "--trusted-root", w.trustedRoot, "--events-addr", w.events.URL)
 	cmd.Env = append(os.Environ(), "KUBECONFIG="+w.kubeconfig)
 	cmd.Stdout, cmd.Stderr = log, log
 	w.must(cmd.Start())
