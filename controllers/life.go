@@ -72,5 +72,15 @@ func newTeller(mgr manager.Manager, o Options) (*announce.Teller, []prometheus.C
 	return announce.New(kubernetes, notifier), []prometheus.Collector{notifier.Collector()}, nil
 }
 
+// flusher returns what sends all that is still to be told, within flushTimeout,
+// and ends the teller.
+func flusher(ctx context.Context, teller *announce.Teller) func() {
+	return func() {
+		within, cancel := context.WithTimeout(ctx, flushTimeout)
+		defer cancel()
+		teller.Close(within)
+	}
+}
+
 // CheckEventsAddr is why Options.EventsAddr cannot be posted to.
 func CheckEventsAddr(address string) error { return announce.CheckAddress(address) }

@@ -138,11 +138,8 @@ func Run(ctx context.Context, kubeconfig *rest.Config, o Options) error {
 	if err != nil {
 		return err
 	}
-	flush := func() {
-		within, cancel := context.WithTimeout(context.Background(), flushTimeout)
-		defer cancel()
-		teller.Close(within)
-	}
+	// Also when ctx has ended.
+	flush := flusher(context.WithoutCancel(ctx), teller)
 	defer flush()
 	if lock != nil {
 		lock.beforeRelease = flush

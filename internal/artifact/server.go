@@ -76,16 +76,16 @@ type Server struct {
 type Expectation int
 
 const (
-	// ExpectSettled: the store is right. This process has looked at the owner.
+	// ExpectSettled says that the store is right. This process has looked at the owner.
 	ExpectSettled Expectation = iota
-	// ExpectPublished: it is published, and this process has not looked at the owner
-	// yet. What the store does not hold will be there soon.
+	// ExpectPublished says that it is published, and this process has not looked at
+	// the owner yet. What the store does not hold will be there soon.
 	ExpectPublished
-	// ExpectUnsettled: something else of the owner's is published, and this process has
-	// not looked at the owner yet. What is on the disk may have been replaced a
-	// moment ago, which is served for a while, or withdrawn, which is not.
+	// ExpectUnsettled says that something else of the owner's is published, and this
+	// process has not looked at the owner yet. What is on the disk may have been
+	// replaced a moment ago, which is served for a while, or withdrawn, which is not.
 	ExpectUnsettled
-	// ExpectGone: there is no such owner.
+	// ExpectGone says that there is no such owner.
 	ExpectGone
 )
 

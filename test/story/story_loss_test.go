@@ -92,7 +92,7 @@ func TestStoryStorageIsLost(t *testing.T) {
 			w.expect(obj, want)
 			w.expect(w.again("app"), want)
 			if !whole {
-				w.gone(before.Status.Artifact.URL)
+				w.toCome(before.Status.Artifact.URL)
 			}
 
 			up(t, w.registry)
@@ -180,7 +180,7 @@ func TestStoryStorageIsLostWhileSuspended(t *testing.T) {
 	want := w.released("1.0.0", digest)
 	want.conditions = but(published(), "ArtifactInStorage", "False/ArtifactMissing", "Ready", "False/ArtifactMissing")
 	w.expect(w.poll("app"), want)
-	w.gone(before.Status.Artifact.URL)
+	w.toCome(before.Status.Artifact.URL)
 	w.silent()
 
 	w.edit("app", resume)
@@ -194,4 +194,12 @@ func TestStoryStorageIsLostWhileSuspended(t *testing.T) {
 	w.expect(w.settled("app"), expectation{conditions: withdrawn("KeyMismatch"), observed: at("1.0.0", digest)})
 	w.awaitFiles("nothing is there", nothing)
 	w.tells("app", "Normal SignatureVerified", "Warning ArtifactMissing", "Normal SignatureVerified", "Warning ArtifactWithdrawn")
+}
+
+// toCome demands that an archive is not there, and may be asked for again.
+func (w *world) toCome(url string) {
+	w.t.Helper()
+	if code, _ := download(w.t, url); code != http.StatusServiceUnavailable {
+		w.t.Errorf("%s: expected 503, found %d", url, code)
+	}
 }
