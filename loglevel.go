@@ -57,7 +57,7 @@ func followLevel(ctx context.Context, file string, at *slog.LevelVar, log logr.L
 		case errors.Is(err, fs.ErrNotExist):
 			level, err = otherwise, nil
 		case err != nil && err.Error() != said:
-			log.Error(err, "--log-level-file", "level", at.Level().String())
+			log.Error(err, "--log-level-file", "kept", at.Level().String())
 		}
 		if said = ""; err != nil {
 			said = err.Error()
@@ -74,7 +74,7 @@ func followLevel(ctx context.Context, file string, at *slog.LevelVar, log logr.L
 
 // setLevel says so while it is still shown, or already.
 func setLevel(at *slog.LevelVar, level slog.Level, log logr.Logger) {
-	say := func() { log.Info("the log's level is changed", "level", level.String()) }
+	say := func() { log.Info("the log's level is changed", "to", level.String()) }
 	if at.Level() <= slog.LevelInfo {
 		say()
 		at.Set(level)

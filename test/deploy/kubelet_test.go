@@ -4,6 +4,8 @@ import (
 	"fmt"
 	"net"
 	"net/http"
+	"path"
+	"path/filepath"
 	"regexp"
 	"slices"
 	"strconv"
@@ -58,7 +60,8 @@ type pod struct {
 	container *corev1.Container
 	args      []string
 	env       []string
-	volume    string           // where the one volume is
+	volume    string           // where the one volume to write to is
+	logLevel  string           // the file that a ConfigMap would bring
 	ip        string           // its own among the replicas
 	ports     map[int32]string // what each container port is here
 }
@@ -149,14 +152,38 @@ func (p *pod) local(t *testing.T, arg string) string {
 		}
 		return flag + "=" + net.JoinHostPort(p.ip, here)
 	case "--storage-path":
-		mounts := p.container.VolumeMounts
-		if len(mounts) != 1 || mounts[0].MountPath != value || mounts[0].ReadOnly || !p.emptyDir(mounts[0].Name) {
-			t.Fatalf("%s: expected an emptyDir to be mounted there, and nothing else, found %+v", arg, mounts)
+		mount := p.mount(t, value)
+		if mount.ReadOnly || !p.emptyDir(mount.Name) {
+			t.Fatalf("%s: expected an emptyDir to be mounted there, found %+v", arg, mount)
 		}
 		return flag + "=" + p.volume
+	case "--log-level-file":
+		mount := p.mount(t, path.Dir(value))
+		if !mount.ReadOnly || !p.optionalConfigMap(mount.Name) {
+			t.Fatalf("%s: expected a ConfigMap that need not exist to be mounted there, found %+v", arg, mount)
+		}
+		p.logLevel = filepath.Join(t.TempDir(), path.Base(value))
+		return flag + "=" + p.logLevel
 	default:
 		return arg
 	}
+}
+
+// mount is what is mounted at a path. Every one has its argument.
+func (p *pod) mount(t *testing.T, at string) corev1.VolumeMount {
+	t.Helper()
+	mounts := p.container.VolumeMounts
+	i := slices.IndexFunc(mounts, func(m corev1.VolumeMount) bool { return m.MountPath == at })
+	if i < 0 || len(mounts) != 2 {
+		t.Fatalf("expected two mounts, one of them at %s, found %+v", at, mounts)
+	}
+	return mounts[i]
+}
+
+func (p *pod) optionalConfigMap(volume string) bool {
+	return slices.ContainsFunc(p.spec.Volumes, func(v corev1.Volume) bool {
+		return v.Name == volume && v.ConfigMap != nil && v.ConfigMap.Name == "assay-controller-log" && v.ConfigMap.Optional != nil && *v.ConfigMap.Optional
+	})
 }
 
 func (p *pod) emptyDir(volume string) bool {

@@ -5,8 +5,10 @@ import (
 	"errors"
 	"fmt"
 	"net/http"
+	"os"
 	"regexp"
 	"slices"
+	"strings"
 	"sync"
 	"testing"
 
@@ -40,6 +42,7 @@ func TestDeployment(t *testing.T) {
 	understandsTheSamples(t, w)
 	writesThroughAConflict(t, w)
 	servesMetrics(t, pod, w)
+	changesItsLogLevel(t, pod)
 	reportMemory(t, pod, "after work")
 	if holder := leaseHolder(t); holder == "" {
 		t.Error("expected the Lease to be held, found no holder")
@@ -186,6 +189,23 @@ func writesThroughAConflict(t *testing.T, w *tenant) {
 		}
 		return err
 	})
+}
+
+// changesItsLogLevel has a key of the ConfigMap come and go.
+func changesItsLogLevel(t *testing.T, pod *controller) {
+	t.Helper()
+	if err := os.WriteFile(pod.logLevel, []byte("debug"), 0o600); err != nil {
+		t.Fatal(err)
+	}
+	for _, want := range []string{"DEBUG", "INFO"} {
+		await(t, "the level is "+want, func() error {
+			if !strings.Contains(pod.log.String(), `"msg":"the log's level is changed","to":"`+want+`"`) {
+				return errors.New("its log does not say so")
+			}
+			return nil
+		})
+		_ = os.Remove(pod.logLevel) // Which it is already, the second time.
+	}
 }
 
 func servesMetrics(t *testing.T, pod *controller, w *tenant) {

@@ -153,7 +153,7 @@ func TestStoryLogLevel(t *testing.T) {
 		}
 	}
 	write("debug\n")
-	p.awaitThat("it is changed", said("level=DEBUG"))
+	p.awaitThat("it is changed", said("to=DEBUG"))
 	p.release("app", "1.0.0", "bundle")
 	p.apply("app", p.spec("app", nil))
 	p.awaitThat("what is published is logged", said("published 1.0.0"))
@@ -162,5 +162,5 @@ func TestStoryLogLevel(t *testing.T) {
 	if err := os.Remove(file); err != nil {
 		t.Fatal(err)
 	}
-	p.awaitThat("it is as it was", said("level=WARN"))
+	p.awaitThat("it is as it was", said("to=WARN"))
 }
