@@ -121,7 +121,9 @@ func (p *Provider) Close() {
 	if err := p.provider.Shutdown(ctx); err != nil {
 		p.exporter.lost(err)
 	}
-	// What is under way still is broken off.
+	// What is under way still is broken off, and if it is answered after all, that
+	// is no news.
+	p.exporter.ending.Store(true)
 	_ = p.exporter.Shutdown(ctx)
 }
 
@@ -131,6 +133,7 @@ type quiet struct {
 	sdktrace.SpanExporter
 	log     logr.Logger
 	failing atomic.Bool
+	ending  atomic.Bool
 }
 
 // ExportSpans implements sdktrace.SpanExporter.
@@ -139,7 +142,7 @@ func (q *quiet) ExportSpans(ctx context.Context, spans []sdktrace.ReadOnlySpan) 
 	switch {
 	case err != nil:
 		q.lost(err)
-	case q.failing.Swap(false):
+	case q.failing.Swap(false) && !q.ending.Load():
 		q.log.Info("the collector of --otlp-endpoint takes traces again")
 	}
 	return nil
