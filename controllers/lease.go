@@ -117,7 +117,14 @@ type watchedLock struct {
 	// beforeRelease is called when the Lease is given up, before it is: all that
 	// it guards has ended, and another begins once it is.
 	beforeRelease func()
+	// renewed is when this process last wrote that it holds the Lease.
+	renewed time.Time
 }
+
+var (
+	errStillWorks = errors.New("the Lease could not be renewed, and is not given up: what it guards is still at work")
+	errNotOurs    = errors.New("the Lease is another's, and is not given up")
+)
 
 func (l *watchedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionRecord, []byte, error) {
 	record, raw, err := l.LeaseLock.Get(ctx)
@@ -133,20 +140,44 @@ func (l *watchedLock) Get(ctx context.Context) (*resourcelock.LeaderElectionReco
 func (l *watchedLock) Create(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
 	err := l.LeaseLock.Create(ctx, record)
 	if err == nil {
-		l.holder.saw(record)
+		l.wrote(record)
 	}
 	return err
 }
 
 func (l *watchedLock) Update(ctx context.Context, record resourcelock.LeaderElectionRecord) error {
-	if record.HolderIdentity == "" && l.beforeRelease != nil {
-		l.beforeRelease()
+	if record.HolderIdentity == "" {
+		if err := l.prepareRelease(); err != nil {
+			return err
+		}
 	}
 	err := l.LeaseLock.Update(ctx, record)
 	if err == nil {
-		l.holder.saw(record)
+		l.wrote(record)
 	}
 	return err
+}
+
+func (l *watchedLock) wrote(record resourcelock.LeaderElectionRecord) {
+	if record.HolderIdentity == l.Identity() {
+		l.renewed = time.Now()
+	}
+	l.holder.saw(record)
+}
+
+// prepareRelease is why the Lease is not given up. Leader election would give up
+// one that it failed to renew, too, with the work still under way, and after a
+// conflict one that another has taken meanwhile.
+func (l *watchedLock) prepareRelease() error {
+	switch {
+	case !l.holder.isSelf():
+		return errNotOurs
+	case time.Since(l.renewed) >= renewDeadline:
+		return errStillWorks
+	case l.beforeRelease != nil:
+		l.beforeRelease()
+	}
+	return nil
 }
 
 // holder is who holds the Lease, as far as this process has seen.
@@ -166,6 +197,13 @@ func (h *holder) saw(record resourcelock.LeaderElectionRecord) {
 		h.since = h.now()
 	}
 	h.record = record
+}
+
+// isSelf reports whether this process was last seen to hold it.
+func (h *holder) isSelf() bool {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	return h.record.HolderIdentity == h.self
 }
 
 // address is where the holder serves artifacts, while it is another process and

@@ -59,6 +59,8 @@ var controllersMutants = slices.Concat(
 		breaks("holder-for-ever", `|| h.now().Sub(h.since) >= time.Duration(h.record.LeaseDurationSeconds)*time.Second {`, `{`, "TestHolder"),
 		breaks("holder-that-does-not-renew", `if record.HolderIdentity != h.record.HolderIdentity || !record`, `if true || !record`, "TestHolder"),
 		breaks("holder-that-renews-unseen", `|| !record.RenewTime.Equal(&h.record.RenewTime) ||`, `||`, "TestHolder"),
+		breaks("lease-given-up-while-at-work", `case time.Since(l.renewed) >= renewDeadline:`, `case false:`, "TestLeaseIsGivenUp"),
+		breaks("lease-of-another-given-up", `case !l.holder.isSelf():`, `case false:`, "TestLeaseIsGivenUp"),
 	),
 	in("controllers/firstlook.go",
 		breaks("looked-at-though-missing", `if obj.Status.Artifact != nil && !o.inStorage`, `if obj.Status.Artifact == nil && !o.inStorage`, "TestExpects"),
