@@ -3,11 +3,13 @@ package announce
 import (
 	"bytes"
 	"context"
+	"crypto/tls"
 	"encoding/json"
 	"errors"
 	"fmt"
 	"io"
 	"maps"
+	"net"
 	"net/http"
 	"net/url"
 	"os"
@@ -159,11 +161,7 @@ func (n *Notifier) post(ctx context.Context, body []byte) (result, time.Duration
 	request.Header.Set("Content-Type", "application/json")
 	response, err := n.client.Do(request)
 	if err != nil {
-		var of *url.Error
-		if errors.As(err, &of) {
-			err = of.Err // Without the address, which may hold what is secret.
-		}
-		return failed, 0, err
+		return failed, 0, causeOf(err)
 	}
 	defer response.Body.Close()
 	_, _ = io.Copy(io.Discard, io.LimitReader(response.Body, maxAnswer)) // So that the connection can be used again.
@@ -180,6 +178,26 @@ func (n *Notifier) post(ctx context.Context, body []byte) (result, time.Duration
 		return failed, min(max(after, 0), longestNotifyRetry), fmt.Errorf("status %d", status)
 	default:
 		return failed, -1, fmt.Errorf("status %d", status)
+	}
+}
+
+// causeOf is why nobody answered, without the address, which may hold what is
+// secret, and without what net/http repeats of an answer that is no HTTP.
+func causeOf(err error) error {
+	var network net.Error
+	var operation *net.OpError
+	var certificate *tls.CertificateVerificationError
+	switch {
+	case errors.Is(err, context.Canceled):
+		return context.Canceled
+	case errors.As(err, &network) && network.Timeout():
+		return errors.New("no answer in time")
+	case errors.As(err, &operation):
+		return operation
+	case errors.As(err, &certificate):
+		return errors.New("its certificate cannot be verified")
+	default:
+		return errors.New("the connection broke, or what is answered is no HTTP")
 	}
 }
 

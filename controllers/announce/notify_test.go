@@ -1,10 +1,12 @@
 package announce
 
 import (
+	"bufio"
 	"context"
 	"encoding/json"
 	"errors"
 	"io"
+	"net"
 	"net/http"
 	"net/http/httptest"
 	"os"
@@ -197,5 +199,46 @@ func TestCheckAddress(t *testing.T) {
 		if err := CheckAddress(address); (err == nil) != good {
 			t.Errorf("%q: expected it to be accepted: %v, found %v", address, good, err)
 		}
+	}
+}
+
+// Of what a receiver answers, nothing is repeated in the log.
+func TestNotificationsLogNothingThatIsAnswered(t *testing.T) {
+	const secret = "hunter2"
+	for name, answer := range map[string]string{
+		"no HTTP":        secret + "\r\n\r\n",
+		"a status":       "HTTP/1.1 " + secret + " x\r\n\r\n",
+		"a header":       "HTTP/1.1 200 OK\r\n" + secret + "\r\n\r\n",
+		"a refusal":      "HTTP/1.1 400 " + secret + "\r\nContent-Length: 7\r\n\r\n" + secret,
+		"another length": "HTTP/1.1 200 OK\r\nContent-Length: " + secret + "\r\n\r\n",
+	} {
+		t.Run(name, func(t *testing.T) {
+			listener, err := net.Listen("tcp", "127.0.0.1:0")
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer listener.Close()
+			go func() {
+				for {
+					connection, err := listener.Accept()
+					if err != nil {
+						return
+					}
+					if _, err := http.ReadRequest(bufio.NewReader(connection)); err == nil {
+						_, _ = io.WriteString(connection, answer)
+					}
+					_ = connection.Close()
+				}
+			}()
+			n, err := NewNotifier("http://"+listener.Addr().String()+"/", "assay/1", logr.Discard())
+			if err != nil {
+				t.Fatal(err)
+			}
+			defer n.end()
+			result, _, err := n.post(t.Context(), []byte("{}"))
+			if result != failed || err == nil || strings.Contains(err.Error(), secret) {
+				t.Errorf("expected an error without what was answered, found %s, %v", names[result], err)
+			}
+		})
 	}
 }
