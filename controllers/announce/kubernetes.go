@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"hash/fnv"
 	"os"
+	"strings"
 	"time"
 
 	"github.com/go-logr/logr"
@@ -88,8 +89,10 @@ func eventOf(t Transition) *eventsv1.Event {
 	}
 	instance := Controller + "-" + host
 	namespace := t.About.Namespace
+	// A cut between two parts of a name would leave what is no name.
+	name := strings.TrimRight(t.About.Name[:min(len(t.About.Name), 230)], "-.")
 	return &eventsv1.Event{
-		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s.%016x", t.About.Name[:min(len(t.About.Name), 230)], of.Sum64()), Annotations: t.Annotations},
+		ObjectMeta:          metav1.ObjectMeta{Namespace: namespace, Name: fmt.Sprintf("%s.%016x", name, of.Sum64()), Annotations: t.Annotations},
 		EventTime:           t.At,
 		ReportingController: Controller,
 		ReportingInstance:   instance[:min(len(instance), maxInstance)],

@@ -5,6 +5,7 @@ import (
 	"encoding/json"
 	"net/http"
 	"net/http/httptest"
+	"strings"
 	"testing"
 	"time"
 
@@ -13,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	eventsv1 "k8s.io/api/events/v1"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/util/validation"
 	eventsv1client "k8s.io/client-go/kubernetes/typed/events/v1"
 	"k8s.io/client-go/rest"
 )
@@ -80,5 +82,18 @@ func TestKubernetes(t *testing.T) {
 				t.Errorf("annotations (-expected +found):\n%s", diff)
 			}
 		})
+	}
+}
+
+// Wherever a long name of an object is cut, an event's is one that the API server
+// takes.
+func TestEventOfALongName(t *testing.T) {
+	for _, at := range []string{"-", ".", "--", "a"} {
+		object := about
+		object.Name = strings.Repeat("a", 230-len(at)) + at + strings.Repeat("b", 20)
+		name := eventOf(Transition{About: object, At: metav1.NewMicroTime(time.Unix(1_000_000, 0))}).Name
+		if problems := validation.IsDNS1123Subdomain(name); len(problems) > 0 {
+			t.Errorf("%s: %v", name, problems)
+		}
 	}
 }
