@@ -11,8 +11,9 @@ import (
 const collectInterval = 30 * time.Second
 
 // Adopt says after a restart that the archive of that digest, as in
-// [Published], is the current one of the owner. The owner's others that are not
-// superseded yet are so from now. Until Publish or Adopt has named an owner's
+// [Published], is the current one of the owner. Another one that is not
+// superseded is removed: another process replaced it, which may have withdrawn it
+// before, or none ever reported it. Until Publish or Adopt has named an owner's
 // current archive, nothing of the owner's is collected. An owner without a
 // current archive wants [Store.Withdraw] instead. A digest or an owner that
 // cannot be is ignored.
@@ -26,10 +27,31 @@ func (s *Store) Adopt(owner Owner, digest string) {
 	if own.current == hex {
 		return
 	}
+	if own.current == "" {
+		if err := s.removeNotSuperseded(owner, hex); err != nil {
+			s.deny(owner, true)
+			s.onError(err) // Collect tries again.
+		}
+	}
 	own.current = hex
 	if err := s.supersede(owner, hex); err != nil {
 		s.onError(err) // Collect tries again.
 	}
+}
+
+// removeNotSuperseded removes the owner's archives that look current and are not.
+func (s *Store) removeNotSuperseded(owner Owner, current string) error {
+	found, err := s.list(owner)
+	errs := []error{err}
+	for hex, marked := range found.archives {
+		if hex != current && marked.Equal(notSuperseded) {
+			errs = append(errs, s.removeArchive(owner, hex))
+		}
+	}
+	if err := errors.Join(errs...); err != nil {
+		return storageFailed("removing archives that others replaced", err)
+	}
+	return nil
 }
 
 // supersede marks the owner's archives: current as not superseded, and the

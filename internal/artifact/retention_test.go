@@ -3,6 +3,7 @@ package artifact
 import (
 	"context"
 	"errors"
+	"net/http"
 	"os"
 	"path/filepath"
 	"slices"
@@ -112,18 +113,19 @@ func TestAdopt(t *testing.T) {
 	c.advance(time.Hour)
 
 	cases := map[string]struct {
-		adopt       Published
-		soon, later []Published
+		adopt                Published
+		adopted, soon, later []Published
 	}{
 		// The retention goes on where it was.
-		"the current one": {second, []Published{second}, []Published{second}},
-		// The patch of status failed after publishing: status names the first.
-		"a superseded one": {first, []Published{first, second}, []Published{first}},
-		// The volume lost it.
+		"the current one": {second, []Published{first, second}, []Published{second}, []Published{second}},
+		// The patch of status failed after publishing, or another process withdrew
+		// the second and went back to the first.
+		"a superseded one": {first, []Published{first}, []Published{first}, []Published{first}},
+		// Another process published it, after it withdrew the second perhaps.
 		"one that is not there": {
-			Published{Digest: "sha256:" + strings.Repeat("0", 64)}, []Published{second}, nil,
+			Published{Digest: "sha256:" + strings.Repeat("0", 64)}, []Published{first}, nil, nil,
 		},
-		"no digest": {Published{}, []Published{first, second}, []Published{first, second}},
+		"no digest": {Published{}, []Published{first, second}, []Published{first, second}, []Published{first, second}},
 	}
 	for name, k := range cases {
 		t.Run(name, func(t *testing.T) {
@@ -142,7 +144,7 @@ func TestAdopt(t *testing.T) {
 			collect(t, restarted)
 			wantArchives(t, restarted, "nobody's current archive is known", first, second)
 			restarted.Adopt(owner, k.adopt.Digest)
-			wantArchives(t, restarted, "adopted", first, second)
+			wantArchives(t, restarted, "adopted", k.adopted...)
 			collect(t, restarted)
 			wantArchives(t, restarted, "collected", k.soon...)
 			restarted.Adopt(owner, k.adopt.Digest) // Again changes nothing.
@@ -151,6 +153,29 @@ func TestAdopt(t *testing.T) {
 			wantArchives(t, restarted, "collected later", k.later...)
 		})
 	}
+}
+
+// What another process replaced is not served where the disk does not let it go
+// either, nor is anything of that owner's, until it does.
+func TestAdoptOnADiskThatKeepsThem(t *testing.T) {
+	s := newStore(t, Options{})
+	first, _ := publish(t, s, owner, layer(regular("a", "1")))
+	second, _ := publish(t, s, owner, layer(regular("a", "2")))
+	var told error
+	restarted := newStore(t, Options{Root: s.dir, OnError: func(err error) { told = err }})
+	base := start(t, restarted)
+	real := restarted.root
+	restarted.root = stubborn{real}
+	restarted.Adopt(owner, first.Digest)
+	wantStorageFailed(t, told)
+	for _, p := range []Published{first, second} {
+		if response, _ := ask(t, "GET", base+p.Path, nil); response.StatusCode != http.StatusNotFound {
+			t.Errorf("expected 404, found %s", response.Status)
+		}
+	}
+	restarted.root = real
+	collect(t, restarted)
+	wantArchives(t, restarted, "once the disk is well")
 }
 
 // The retention begins when Adopt is called, and not when Collect is next.
