@@ -102,6 +102,9 @@ func TestDocumentedQueriesParse(t *testing.T) {
 // kinds are what the documented kubectl commands may name.
 var kinds = map[string]bool{"modulesource": true, "modulesources": true, "pods": true, "lease": true, "deployment": true}
 
+// logsOfAll are the logs of every replica, whole.
+const logsOfAll = "kubectl logs --namespace assay-system --selector app.kubernetes.io/name=assay --prefix --tail -1 --since "
+
 // TestDocumentedKubectl: what kubectl is to look at is there. The command lines
 // of assay are held by its own tests.
 func TestDocumentedKubectl(t *testing.T) {
@@ -112,15 +115,17 @@ func TestDocumentedKubectl(t *testing.T) {
 	command := regexp.MustCompile(`(?m)^kubectl (rollout restart|[a-z]+) ([a-z]+)(?:/([a-z-]+))?(.*)$`)
 	checked := 0
 	for _, block := range documented(t, "sh") {
+		for _, logs := range regexp.MustCompile(`(?m)^kubectl logs .*$`).FindAllString(block, -1) {
+			if checked++; !strings.HasPrefix(logs, logsOfAll) {
+				t.Errorf("%s: expected %q: of a Deployment, kubectl picks one replica, which may be one that waits; by a selector, it stops after ten lines", logs, logsOfAll)
+			}
+		}
 		for _, m := range command.FindAllStringSubmatch(block, -1) {
 			if m[1] == "assay" || m[1] == "apply" {
 				continue
 			}
 			checked++
 			kind, name := m[2], m[3]
-			if m[1] == "logs" {
-				kind, name = logsOf(m[0])
-			}
 			if !kinds[kind] {
 				t.Errorf("%s: expected one of %v, found %q", m[0], kinds, kind)
 			}
@@ -135,12 +140,4 @@ func TestDocumentedKubectl(t *testing.T) {
 	if checked < 10 {
 		t.Errorf("expected kubectl commands, found %d", checked)
 	}
-}
-
-// logsOf is what "kubectl logs" names, which may stand after its flags.
-func logsOf(line string) (kind, name string) {
-	if m := regexp.MustCompile(` ([a-z]+)/([a-z-]+)`).FindStringSubmatch(line); m != nil {
-		return m[1], m[2]
-	}
-	return "", ""
 }
