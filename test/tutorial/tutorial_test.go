@@ -63,7 +63,8 @@ var wanted = []string{
 	`app .*False.*NoSignature`,
 	`Warning +NoSignature +ModuleSource/app`,
 	`1\.0\.0@sha256:[0-9a-f]{64}`,
-	`refused, as it should be`,
+	`app\.yaml:1 .*Refused +NoSignature`,
+	`exit code 1\b`,
 	`alertname="AssayNewerModuleRefused".*firing`,
 	`app .*1\.1\.0`,
 }
