@@ -34,7 +34,7 @@ func TestInstallationAndRunbooks(t *testing.T) {
 	install := installFile(t)
 	run := func(document, line string) {
 		t.Helper()
-		line = strings.NewReplacer("-f dist/install.yaml", "-f "+install, "NAMESPACE", "apps", "NAME", "app").Replace(line)
+		line = strings.NewReplacer("-f dist/install.yaml", "-f "+install, "-k .\n", "-k config/default\n", "NAMESPACE", "apps", "NAME", "app").Replace(line)
 		cmd := exec.CommandContext(t.Context(), "bash", "-euc", line)
 		cmd.Dir = root(t)
 		cmd.Env = append(os.Environ(), "KUBECONFIG="+kubeconfig, "PATH="+env.BinaryAssetsDirectory+":"+os.Getenv("PATH"))
