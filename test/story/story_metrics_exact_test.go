@@ -36,9 +36,11 @@ func once(i registry.Interceptor) registry.Interceptor {
 // for tokens.
 func everything(t *testing.T) *world {
 	t.Helper()
+	receiver := newFlux(t)
 	w := newWorld(t, settings{
 		registry: registry.Options{Auth: &registry.TokenAuth{}},
 		options: func(o *controllers.Options) {
+			o.EventsAddr = receiver.url
 			o.LeaderElect, o.LeaderElectionNamespace, o.Version = true, o.WatchNamespaces[0], "v1.2.3"
 		},
 	})

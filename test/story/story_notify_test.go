@@ -49,6 +49,12 @@ func (f *flux) hang(hangs bool) {
 }
 
 func (f *flux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
+	d := json.NewDecoder(r.Body)
+	d.DisallowUnknownFields()
+	var e eventv1.Event
+	if err := d.Decode(&e); err != nil {
+		f.t.Errorf("what came is no event of Flux: %v", err)
+	}
 	f.mu.Lock()
 	f.asked++
 	hangs := f.hangs
@@ -56,11 +62,8 @@ func (f *flux) ServeHTTP(w http.ResponseWriter, r *http.Request) {
 	if hangs != nil {
 		<-hangs
 	}
-	d := json.NewDecoder(r.Body)
-	d.DisallowUnknownFields()
-	var e eventv1.Event
-	if err := d.Decode(&e); err != nil {
-		f.t.Errorf("what came is no event of Flux: %v", err)
+	if r.Context().Err() != nil {
+		return // Who asked has given up, and asks again.
 	}
 	f.mu.Lock()
 	f.found = append(f.found, e)
