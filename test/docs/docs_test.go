@@ -157,19 +157,39 @@ func TestMakeTargetsExist(t *testing.T) {
 	}
 }
 
-// TestLinksLead follows every relative link.
+// TestLinksLead follows every relative link, to the heading that it names.
 func TestLinksLead(t *testing.T) {
-	link := regexp.MustCompile(`\]\(([^)#]+)[^)]*\)`)
-	for path, text := range documents(t) {
+	link := regexp.MustCompile(`\]\(([^)#\s]*)(?:#([^)\s]*))?\)`)
+	all := documents(t)
+	for path, text := range all {
 		for _, m := range link.FindAllStringSubmatch(text, -1) {
+			target, heading := path, m[2]
 			if strings.Contains(m[1], "://") {
 				continue
 			}
-			if _, err := os.Stat(filepath.Join(filepath.Dir(path), m[1])); err != nil {
+			if m[1] != "" {
+				target = filepath.Join(filepath.Dir(path), m[1])
+			}
+			if _, err := os.Stat(target); err != nil {
 				t.Errorf("%s: %v", path, err)
+			}
+			if page, ok := all[target]; ok && heading != "" && !slices.Contains(headings(page), heading) {
+				t.Errorf("%s: %s: no such heading", path, m[0])
 			}
 		}
 	}
+}
+
+// headings are what links to the headings of a page end in.
+func headings(text string) []string {
+	text = regexp.MustCompile("(?ms)^```.*?^```").ReplaceAllString(text, "")
+	var found []string
+	for _, m := range regexp.MustCompile(`(?m)^#+ (.*)$`).FindAllStringSubmatch(text, -1) {
+		plain := regexp.MustCompile(`\[([^\]]*)\]\([^)]*\)`).ReplaceAllString(m[1], "$1")
+		plain = regexp.MustCompile(`[^\w\- ]`).ReplaceAllString(strings.ToLower(plain), "")
+		found = append(found, strings.ReplaceAll(plain, " ", "-"))
+	}
+	return found
 }
 
 // TestReasonsAreDocumented compares the README's table with the constants of
