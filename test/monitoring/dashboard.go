@@ -48,6 +48,10 @@ type Panel struct {
 			} `json:"mappings"`
 		} `json:"defaults"`
 		Overrides []struct {
+			Matcher struct {
+				ID      string `json:"id"`
+				Options string `json:"options"`
+			} `json:"matcher"`
 			Properties []struct {
 				ID    string `json:"id"`
 				Value any    `json:"value"`

@@ -3,6 +3,7 @@ package monitoring
 import (
 	"fmt"
 	"math"
+	"regexp"
 	"strings"
 	"time"
 )
@@ -30,15 +31,17 @@ func (g *drawing) lines(p Panel, box area, answers [][]Result) {
 			most = max(most, s.Value)
 		}
 	}
-	most = roundUp(most)
-	names := make([]string, 0, len(all))
-	for _, r := range all {
+	step, steps := axis(most, p.FieldConfig.Defaults.Unit)
+	most = step * float64(steps)
+	names, strokes := make([]string, 0, len(all)), make([]string, 0, len(all))
+	for i, r := range all {
 		names = append(names, r.name)
+		strokes = append(strokes, colourOf(p, r.name, i))
 	}
-	plot := area{x: box.x + 48, y: box.y + 4, w: box.w - 56, h: box.h - 22 - g.legends(box, names)}
-	for i := range 4 {
-		value := most * float64(i) / 3
-		y := plot.y + plot.h*(1-float64(i)/3)
+	plot := area{x: box.x + 48, y: box.y + 4, w: box.w - 56, h: box.h - 22 - g.legends(box, names, strokes)}
+	for i := range steps + 1 {
+		value := step * float64(i)
+		y := plot.y + plot.h*(1-float64(i)/float64(steps))
 		fmt.Fprintf(g, `<path d="M%.1f %.1fh%.1f" stroke="#e9ebed"/>`+"\n", plot.x, y, plot.w)
 		g.text(plot.x-5, y+4, "end", "#6d7785", `font-size="10"`, format(value, p.FieldConfig.Defaults.Unit))
 	}
@@ -52,7 +55,7 @@ func (g *drawing) lines(p Panel, box area, answers [][]Result) {
 		g.text(g.at(float64(at.Unix()), plot), plot.y+plot.h+13, [3]string{"start", "middle", "end"}[i], "#6d7785", `font-size="10"`, text)
 	}
 	for i, r := range all {
-		fmt.Fprintf(g, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n", g.path(r.Samples, plot, most), palette[i%len(palette)])
+		fmt.Fprintf(g, `<path d="%s" fill="none" stroke="%s" stroke-width="1.5"/>`+"\n", g.path(r.Samples, plot, most), strokes[i])
 	}
 }
 
@@ -74,7 +77,7 @@ func (g *drawing) path(samples []Sample, plot area, most float64) string {
 }
 
 // legends writes the names of the series below, and says how high that is.
-func (g *drawing) legends(box area, names []string) float64 {
+func (g *drawing) legends(box area, names, strokes []string) float64 {
 	const high = 14
 	type place struct {
 		x   float64
@@ -93,24 +96,55 @@ func (g *drawing) legends(box area, names []string) float64 {
 	total := float64(high * (row + 1))
 	for i, name := range names {
 		y := box.y + box.h - total + float64(high*places[i].row) + 10
-		fmt.Fprintf(g, `<rect x="%.1f" y="%.1f" width="10" height="3" fill="%s"/>`+"\n", places[i].x, y-5, palette[i%len(palette)])
+		fmt.Fprintf(g, `<rect x="%.1f" y="%.1f" width="10" height="3" fill="%s"/>`+"\n", places[i].x, y-5, strokes[i])
 		g.text(places[i].x+14, y, "start", "#3d434b", `font-size="10"`, name)
 	}
 	return total
 }
 
-// roundUp is the next number that an axis may end with.
-func roundUp(most float64) float64 {
-	if most <= 0 {
-		return 1
-	}
-	size := math.Pow(10, math.Floor(math.Log10(most)))
-	for _, step := range []float64{1, 1.5, 3, 6, 10} {
-		if most <= step*size {
-			return step * size
+// colourOf is the colour of a series: what the panel says of its name, or that
+// of its place.
+func colourOf(p Panel, name string, place int) string {
+	for _, o := range p.FieldConfig.Overrides {
+		matches := o.Matcher.ID == "byName" && o.Matcher.Options == name
+		if o.Matcher.ID == "byRegexp" {
+			matches = regexp.MustCompile(strings.Trim(o.Matcher.Options, "/")).MatchString(name)
+		}
+		for _, property := range o.Properties {
+			if value, ok := property.Value.(map[string]any); ok && matches && property.ID == "color" {
+				return colours[fmt.Sprint(value["fixedColor"])]
+			}
 		}
 	}
-	return most
+	return palette[place%len(palette)]
+}
+
+// axis divides an axis into two to four steps of a round number, the last of
+// which is at least most.
+func axis(most float64, unit string) (step float64, steps int) {
+	if most <= 0 {
+		return 1, 1
+	}
+	scale := 1.0
+	switch {
+	case unit == "bytes" || unit == "Bps":
+		for most/scale >= 1024 {
+			scale *= 1024
+		}
+	case unit == "s" && most >= 7200:
+		scale = 3600
+	case unit == "s" && most >= 120:
+		scale = 60
+	}
+	size := math.Pow(10, math.Floor(math.Log10(most/scale))-1)
+	for _, round := range []float64{2.5, 5, 10, 20, 25, 50} {
+		step = round * size * scale
+		// A number that is computed may be a hair above what it is.
+		if steps = int(math.Ceil(most/step - 1e-9)); steps <= 4 {
+			break
+		}
+	}
+	return step, steps
 }
 
 // format writes a value in a unit as Grafana does, nearly.
