@@ -12,7 +12,6 @@ import (
 	"regexp"
 	"strconv"
 	"sync"
-	"sync/atomic"
 	"time"
 )
 
@@ -22,7 +21,10 @@ const (
 	hopHeaderTimeout = 15 * time.Second // the archive may be read before it is sent
 	hopStallTimeout  = 15 * time.Second
 	maxHops          = 256 // under way
-	maxIdleHops      = 16
+	// maxClientHops is how many of them are of one address, or a few slow downloads
+	// of one Pod would keep out everybody else.
+	maxClientHops = 64
+	maxIdleHops   = 16
 	// hopPause is how long a leader that cannot be connected to is left alone, so
 	// that requests fail at once while one dies that nobody answers for.
 	hopPause = time.Second
@@ -41,9 +43,11 @@ var passedHeaders = []string{"Range", "If-None-Match", "If-Range", "Accept"}
 type hops struct {
 	once      sync.Once
 	transport *http.Transport
-	underWay  atomic.Int64
 
-	mu     sync.Mutex
+	mu       sync.Mutex
+	underWay int
+	clients  map[string]int // of those, by the client's address
+
 	failed netip.AddrPort // could not be connected to
 	until  time.Time      // and is left alone until then
 }
@@ -68,22 +72,30 @@ func (h *hops) open() *http.Transport {
 
 func (h *hops) close() { h.open().CloseIdleConnections() }
 
-// enter lets a request begin, which calls leave at its end.
-func (h *hops) enter(leader netip.AddrPort) bool {
+// enter lets a request of a client begin, which calls leave at its end.
+func (h *hops) enter(leader netip.AddrPort, client string) bool {
 	h.mu.Lock()
+	defer h.mu.Unlock()
 	paused := h.failed == leader && time.Now().Before(h.until)
-	h.mu.Unlock()
-	if paused {
+	if paused || h.underWay >= maxHops || h.clients[client] >= maxClientHops {
 		return false
 	}
-	if h.underWay.Add(1) > maxHops {
-		h.leave()
-		return false
+	if h.clients == nil {
+		h.clients = map[string]int{}
 	}
+	h.underWay++
+	h.clients[client]++
 	return true
 }
 
-func (h *hops) leave() { h.underWay.Add(-1) }
+func (h *hops) leave(client string) {
+	h.mu.Lock()
+	defer h.mu.Unlock()
+	h.underWay--
+	if h.clients[client]--; h.clients[client] == 0 {
+		delete(h.clients, client)
+	}
+}
 
 func (h *hops) pause(leader netip.AddrPort) {
 	h.mu.Lock()
@@ -100,11 +112,15 @@ func (s *Server) passOn(w http.ResponseWriter, r *http.Request, owner Owner, hex
 	if s.Leader != nil {
 		leader = s.Leader()
 	}
-	if !leader.IsValid() || r.Header.Get(hopHeader) != "" || !s.hops.enter(leader) {
+	client, _, err := net.SplitHostPort(r.RemoteAddr)
+	if err != nil {
+		client = r.RemoteAddr // That of a test.
+	}
+	if !leader.IsValid() || r.Header.Get(hopHeader) != "" || !s.hops.enter(leader, client) {
 		unavailable(w, retryAfter)
 		return
 	}
-	defer s.hops.leave()
+	defer s.hops.leave(client)
 	ctx, cancel := context.WithCancel(r.Context())
 	defer cancel()
 	request, err := http.NewRequestWithContext(ctx, r.Method, "http://"+leader.String()+"/"+owner.archive(hex), http.NoBody)

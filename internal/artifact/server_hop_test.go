@@ -361,7 +361,7 @@ func TestFollowerEndsAHopThatHangs(t *testing.T) {
 
 func TestFollowerBoundsItsHops(t *testing.T) {
 	hopping(t, func(client *pipes, s *Server, dialled chan net.Conn) {
-		s.hops.underWay.Store(maxHops)
+		s.hops.underWay = maxHops
 		conn := client.dial()
 		defer conn.Close()
 		go io.WriteString(conn, "GET /"+owner.archive(strings.Repeat("1", 64))+" HTTP/1.1\r\nHost: x\r\nConnection: close\r\n\r\n")
@@ -369,10 +369,35 @@ func TestFollowerBoundsItsHops(t *testing.T) {
 		if !strings.HasPrefix(string(answer), "HTTP/1.1 503") || len(dialled) > 0 {
 			t.Errorf("expected 503 and no connection, found %q and %d", answer, len(dialled))
 		}
-		if found := s.hops.underWay.Load(); found != maxHops {
-			t.Errorf("expected %d under way, found %d", maxHops, found)
+		if found := s.hops.underWay; found != maxHops || len(s.hops.clients) > 0 {
+			t.Errorf("expected %d under way, found %d, of %v", maxHops, found, s.hops.clients)
 		}
 	})
+}
+
+// One client takes a part of the hops, and leaves the rest to others; what it
+// has ended counts no more, and is not remembered.
+func TestFollowerBoundsTheHopsOfAClient(t *testing.T) {
+	h, leader := &hops{}, netip.MustParseAddrPort("192.0.2.1:9090")
+	for range maxClientHops {
+		if !h.enter(leader, "greedy") {
+			t.Fatal("expected the first ones to begin")
+		}
+	}
+	if h.enter(leader, "greedy") || !h.enter(leader, "modest") {
+		t.Error("expected the greedy one to be kept out, and no other")
+	}
+	h.leave("greedy")
+	if !h.enter(leader, "greedy") {
+		t.Error("expected one that ended to make room")
+	}
+	for range maxClientHops {
+		h.leave("greedy")
+	}
+	h.leave("modest")
+	if h.underWay != 0 || len(h.clients) > 0 {
+		t.Errorf("expected nothing to be left, found %d, %v", h.underWay, h.clients)
+	}
 }
 
 // A leader that cannot be reached is asked once a second, by whom it may
@@ -381,11 +406,11 @@ func TestFollowerLeavesADeadLeaderAlone(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		h, dead, other := &hops{}, netip.MustParseAddrPort("192.0.2.1:9090"), netip.MustParseAddrPort("192.0.2.2:9090")
 		h.pause(dead)
-		if h.enter(dead) || !h.enter(other) {
+		if h.enter(dead, "a") || !h.enter(other, "a") {
 			t.Error("expected the dead one to be left alone, and no other")
 		}
 		time.Sleep(hopPause)
-		if !h.enter(dead) {
+		if !h.enter(dead, "a") {
 			t.Error("expected the dead one to be asked again")
 		}
 	})
