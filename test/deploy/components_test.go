@@ -1,6 +1,7 @@
 package deploy
 
 import (
+	"errors"
 	"io/fs"
 	"os"
 	"path/filepath"
@@ -154,8 +155,8 @@ func namesOf(m manifests, rightsOf ...string) []string {
 	return found
 }
 
-// Each folder that a document has kubectl apply is there, and the API server
-// takes what is in it.
+// Each folder that a document names and kubectl can apply is taken by the API
+// server as it is.
 func TestDocumentedFoldersApply(t *testing.T) {
 	for _, team := range []string{"team-a", "team-b"} {
 		if err := client.IgnoreAlreadyExists(kube.Create(background, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: team}})); err != nil {
@@ -164,13 +165,15 @@ func TestDocumentedFoldersApply(t *testing.T) {
 	}
 	mentioned := map[string]string{}
 	for path, text := range documents(t) {
-		for _, m := range regexp.MustCompile(`kubectl (?:apply|diff|delete) -k (config/[a-z/-]+)`).FindAllStringSubmatch(text, -1) {
-			mentioned[m[1]] = path
+		for _, m := range regexp.MustCompile(`\bconfig/[a-z/-]+[a-z]`).FindAllString(text, -1) {
+			if isOverlay(t, m) {
+				mentioned[m] = path
+			}
 		}
 	}
 	for _, folder := range []string{"config/default", "config/namespaced", "config/without-watching-references"} {
 		if mentioned[folder] == "" {
-			t.Errorf("expected a document to say kubectl apply -k %s", folder)
+			t.Errorf("expected a document to name %s", folder)
 		}
 	}
 	for folder, path := range mentioned {
@@ -178,6 +181,16 @@ func TestDocumentedFoldersApply(t *testing.T) {
 			t.Errorf("%s: %v", path, err)
 		}
 	}
+}
+
+// isOverlay reports whether a folder is one by itself, and no component of others.
+func isOverlay(t *testing.T, folder string) bool {
+	t.Helper()
+	text, err := os.ReadFile(filepath.Join(root, folder, "kustomization.yaml"))
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
+		t.Fatal(err)
+	}
+	return strings.Contains(string(text), "\nkind: Kustomization\n")
 }
 
 // documents are the README and what is in docs/.
