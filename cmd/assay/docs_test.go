@@ -119,6 +119,9 @@ func understood(line string) error {
 	root.InitDefaultCompletionCmd()
 	var words []string
 	for _, word := range regexp.MustCompile(`'[^']*'|\S+`).FindAllString(strings.TrimPrefix(line, "kubectl "), -1) {
+		if strings.HasPrefix(word, ">") {
+			break // Where the output goes.
+		}
 		words = append(words, strings.Trim(word, "'"))
 	}
 	command, rest, err := root.Find(words[1:])

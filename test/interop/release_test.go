@@ -236,7 +236,7 @@ func wantDocumented(t *testing.T, r runner, root, host string, who sigstored.Per
 		t.Fatalf("expected 3 ways to verify, found %d", len(blocks))
 	}
 	functions := "assay() { " + program + " \"$@\" --insecure --trusted-root " + stack.TrustedRoot + "; }\n" +
-		"kubectl() { test -s \"$3\" && grep -q \"kind: CustomResourceDefinition\" \"$3\"; }\n" +
+		"kubectl() { test -s \"$4\" && grep -q \"kind: CustomResourceDefinition\" \"$4\"; }\n" +
 		"cosign() { command=$1; shift; " + strings.Join(stack.Command(t.Context(), sigstored.Cosign3).Args, " ") + " \"$command\" --allow-http-registry --trusted-root " + stack.TrustedRoot + " \"$@\"; }\n"
 	for _, block := range blocks {
 		script := strings.NewReplacer("ghcr.io/assay-dev/", host+"/assay-dev/", "https://token.actions.githubusercontent.com", who.Identity.Issuer).Replace(block[1])
