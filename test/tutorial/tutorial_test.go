@@ -13,6 +13,7 @@ import (
 	"os/exec"
 	"path/filepath"
 	"regexp"
+	"slices"
 	"strings"
 	"syscall"
 	"testing"
@@ -110,7 +111,7 @@ func firstTerminal(t *testing.T, folder, block string) {
 	run := exec.Command("bash", "-euc", block)
 	run.Dir, run.Stdout, run.Stderr = folder, out, out
 	// As the race detector is off for those who follow the tutorial.
-	run.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
+	run.Env = append(readersEnvironment(), "CGO_ENABLED=0", "GOFLAGS=")
 	run.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	if err := run.Start(); err != nil {
 		t.Fatal(err)
@@ -156,7 +157,7 @@ func secondTerminal(t *testing.T, folder string, blocks []string) string {
 		script += fmt.Sprintf("echo '--- block %d' >&2\n%s", i+2, block)
 	}
 	cmd := exec.CommandContext(ctx, "bash", "-c", script)
-	cmd.Dir, cmd.Stdin = folder, strings.NewReader("")
+	cmd.Dir, cmd.Stdin, cmd.Env = folder, strings.NewReader(""), readersEnvironment()
 	// What it starts in the background ends with it.
 	cmd.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}
 	cmd.WaitDelay = 10 * time.Second
@@ -168,6 +169,12 @@ func secondTerminal(t *testing.T, folder string, blocks []string) string {
 		t.Fatalf("%v\n%s", err, out)
 	}
 	return string(out)
+}
+
+// readersEnvironment is that of a shell: this test may run below a make, which
+// tells those below it to print more.
+func readersEnvironment() []string {
+	return slices.DeleteFunc(os.Environ(), func(v string) bool { return strings.HasPrefix(v, "MAKE") || strings.HasPrefix(v, "MFLAGS=") })
 }
 
 func freeAddress(t *testing.T) string {
