@@ -28,7 +28,7 @@ func (r *ModuleSourceReconciler) announce(ctx context.Context, before, after *v1
 	logr.FromContextOrDiscard(ctx).Info(t.message, "reason", t.reason, "digest", annotations[v1alpha1.EventDigest], "type", t.kind)
 	r.Teller.Tell(announce.Transition{
 		About: corev1.ObjectReference{
-			APIVersion: v1alpha1.GroupVersion.String(), Kind: "ModuleSource",
+			APIVersion: v1alpha1.GroupVersion.String(), Kind: v1alpha1.ModuleSourceKind,
 			Namespace: after.Namespace, Name: after.Name, UID: after.UID, ResourceVersion: after.ResourceVersion,
 		},
 		Type: t.kind, Reason: t.reason, Note: bounded(t.message, maxNote),

@@ -43,16 +43,20 @@ func Root() (string, error) {
 // that of KUBEBUILDER_ASSETS where it is set, or the one that
 // hack/controlplane/build.sh makes, once, in a few minutes, telling progress
 // about it.
-func Assets(progress io.Writer) (string, error) {
+func Assets(progress io.Writer) (string, error) { return Built("controlplane", progress) }
+
+// Built returns the folder of the programs that hack/<name>/build.sh makes, once,
+// telling progress about it.
+func Built(name string, progress io.Writer) (string, error) {
 	root, err := Root()
 	if err != nil {
 		return "", err
 	}
 	var out bytes.Buffer
-	cmd := exec.Command(filepath.Join(root, "hack", "controlplane", "build.sh"))
+	cmd := exec.Command(filepath.Join(root, "hack", name, "build.sh"))
 	cmd.Stdout, cmd.Stderr = &out, progress
 	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("building the control plane: %w", err)
+		return "", fmt.Errorf("hack/%s/build.sh: %w", name, err)
 	}
 	return strings.TrimSpace(out.String()), nil
 }

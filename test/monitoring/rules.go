@@ -9,9 +9,7 @@ import (
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
 	"path/filepath"
-	"strings"
 
 	"sigs.k8s.io/yaml"
 
@@ -86,16 +84,4 @@ func ReadGroups() (Groups, error) {
 
 // Assets returns the folder of the programs prometheus and promtool, which
 // hack/prometheus/build.sh makes, once, telling progress about it.
-func Assets(progress io.Writer) (string, error) {
-	root, err := controlplane.Root()
-	if err != nil {
-		return "", err
-	}
-	var out bytes.Buffer
-	cmd := exec.Command(filepath.Join(root, "hack", "prometheus", "build.sh"))
-	cmd.Stdout, cmd.Stderr = &out, progress
-	if err := cmd.Run(); err != nil {
-		return "", fmt.Errorf("building Prometheus: %w", err)
-	}
-	return strings.TrimSpace(out.String()), nil
-}
+func Assets(progress io.Writer) (string, error) { return controlplane.Built("prometheus", progress) }

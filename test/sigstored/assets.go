@@ -1,14 +1,10 @@
 package sigstored
 
 import (
-	"bytes"
 	"errors"
 	"fmt"
 	"io"
 	"os"
-	"os/exec"
-	"path/filepath"
-	"strings"
 
 	"github.com/assay-dev/assay/test/controlplane"
 )
@@ -34,15 +30,9 @@ func MaySkip(err error) bool {
 // once, in ten minutes, telling progress about it. The error is an
 // *UnavailableError.
 func Assets(progress io.Writer) (string, error) {
-	root, err := controlplane.Root()
+	folder, err := controlplane.Built("sigstore", progress)
 	if err != nil {
 		return "", &UnavailableError{Err: err}
 	}
-	var out bytes.Buffer
-	cmd := exec.Command(filepath.Join(root, "hack", "sigstore", "build.sh"))
-	cmd.Stdout, cmd.Stderr = &out, progress
-	if err := cmd.Run(); err != nil {
-		return "", &UnavailableError{Err: fmt.Errorf("building the programs: %w", err)}
-	}
-	return strings.TrimSpace(out.String()), nil
+	return folder, nil
 }
