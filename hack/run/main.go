@@ -45,13 +45,13 @@ func run(ctx context.Context, controller, variables string, once bool) error {
 	if err := follow(ctx, env, rows); err != nil {
 		return env.explain(err)
 	}
+	if once {
+		return nil // Nothing of it stays to be looked at.
+	}
 	if err := env.writeVariables(variables); err != nil {
 		return err
 	}
 	env.printUse(rows)
-	if once {
-		return nil
-	}
 	fmt.Println("\nEverything stays up until Ctrl-C.")
 	return env.wait(ctx)
 }
